@@ -1,0 +1,71 @@
+"""What a job is told: plain data that crosses a process border as JSON."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Session:
+    """One socket: who signs in, what it subscribes to, which (owner, ball id) it presses, in that order."""
+
+    token: str
+    channels: list[str] = field(default_factory=list)
+    presses: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Server:
+    """Where to connect. `speaks` is `centrifuge` or `echo`; `pids` names the processes whose CPU time counts."""
+
+    host: str
+    port: int
+    path: str
+    speaks: str
+    pids: dict[str, list[int]]
+
+
+@dataclass(slots=True)
+class CollectPlan:
+    """Keep `outstanding` collects under way on each session for a while; watchers only listen.
+
+    `again`: start over with the presses when all are done, for a server that stores nothing.
+    """
+
+    server: Server
+    sessions: list[Session]
+    watchers: list[Session]
+    outstanding: int
+    warm_up_s: float
+    measure_s: float
+    again: bool = False
+
+
+@dataclass(slots=True)
+class PressPlan:
+    """All sessions press at the same instant, `repeats` times, each time the next of their presses."""
+
+    server: Server
+    sessions: list[Session]
+    repeats: int
+    settle_s: float
+    hot: bool
+
+
+@dataclass(slots=True)
+class FanOutPlan:
+    """Speakers collect (or speak) one by one, listeners count what reaches them."""
+
+    server: Server
+    speakers: list[Session]
+    listeners: list[Session]
+    warm_up_s: float
+    measure_s: float
+
+
+@dataclass(slots=True)
+class IdlePlan:
+    """Open sessions and do nothing, to see what they weigh; `first` of them only warm the server up."""
+
+    server: Server
+    sessions: list[Session]
+    first: int
+    settle_s: float

@@ -1,0 +1,178 @@
+"""Who is in the prefilled database, as arithmetic: users, friends and balls follow from their numbers alone, so the
+driver knows without a query whom to sign in and which ball to press. Pure; it must not know of databases or sockets.
+
+Users, by id from 1:
+
+- *keen* users do the collecting. They have many balls and many friends, so that few connections suffice for a long run.
+- *watchers* are friends with every second owner and look at their forests.
+- *stars* are friends with every keen user: for the hot ball and the fan-out.
+- *ordinary* users own the balls that friends collect.
+
+Ball ids are scattered over their range: balls of one owner do not lie on one page.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import gcd
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """Sizes. `scaled(1)` is the size of the yardstick in the architecture; smaller scales are for trying things out."""
+
+    users: int
+    balls: int
+    journal_rows: int
+    keen: int
+    keen_balls: int
+    keen_friends: int
+    watchers: int
+    stars: int
+    star_balls: int
+    near_friends: int
+
+    @staticmethod
+    def scaled(scale: float) -> "Population":
+        """200,000 users, 1,000,000 balls, 3,000,000 journal rows, about 2,000,000 directed friendships, times `scale`."""
+        users = max(400, round(200_000 * scale))
+        keen = max(20, min(1000, users // 8))
+        stars = 8
+        watchers = max(5, min(500, users // 40))
+        ordinary = users - keen - watchers - stars
+        balls = max(4_000, round(1_000_000 * scale))
+        star_balls = max(20, min(1000, balls // 200))
+        return Population(
+            users=users,
+            balls=balls,
+            journal_rows=max(balls, round(3_000_000 * scale)),
+            keen=keen,
+            keen_balls=(balls // 2 - stars * star_balls) // keen,
+            keen_friends=min(300, ordinary // 4),
+            watchers=watchers,
+            stars=stars,
+            star_balls=star_balls,
+            near_friends=3,
+        )
+
+    # --- users ------------------------------------------------------------------------------------
+
+    @property
+    def ordinary(self) -> int:
+        """How many ordinary users there are."""
+        return self.users - self.keen - self.watchers - self.stars
+
+    def keen_user(self, number: int) -> int:
+        """User id of a keen user."""
+        return 1 + number
+
+    def watcher_user(self, number: int) -> int:
+        """User id of a watcher."""
+        return 1 + self.keen + number
+
+    def star_user(self, number: int) -> int:
+        """User id of a star."""
+        return 1 + self.keen + self.watchers + number
+
+    def ordinary_user(self, number: int) -> int:
+        """User id of an ordinary user."""
+        return 1 + self.keen + self.watchers + self.stars + number
+
+    # --- friends ----------------------------------------------------------------------------------
+
+    def friends_of_keen(self, number: int) -> list[int]:
+        """Numbers of the ordinary users who are friends of a keen user, scattered over all of them."""
+        step = _coprime_near(self.ordinary, 0.618)
+        first = number * self.keen_friends
+        return [(first + nth) * step % self.ordinary for nth in range(self.keen_friends)]
+
+    def watcher_of(self, user: int) -> int | None:
+        """User id of the watcher who is a friend of `user`: every second keen and ordinary user has one."""
+        return self.watcher_user(user // 2 % self.watchers) if user % 2 == 0 else None
+
+    def friendships(self) -> Iterator[tuple[int, int]]:
+        """Every friendship once, lower user id first."""
+        for number in range(self.keen):
+            user = self.keen_user(number)
+            for friend in self.friends_of_keen(number):
+                yield user, self.ordinary_user(friend)
+            for star in range(self.stars):
+                yield user, self.star_user(star)
+            watcher = self.watcher_of(user)
+            if watcher is not None:
+                yield user, watcher
+        for number in range(self.ordinary):
+            user = self.ordinary_user(number)
+            watcher = self.watcher_of(user)
+            if watcher is not None:
+                yield watcher, user
+            for distance in range(1, self.near_friends + 1):
+                if number + distance < self.ordinary:
+                    yield user, self.ordinary_user(number + distance)
+
+    # --- balls ------------------------------------------------------------------------------------
+
+    def balls_of_keen(self, number: int) -> range:
+        """Serial numbers of a keen user's balls."""
+        return range(number * self.keen_balls, (number + 1) * self.keen_balls)
+
+    def balls_of_star(self, number: int) -> range:
+        """Serial numbers of a star's balls."""
+        first = self.keen * self.keen_balls + number * self.star_balls
+        return range(first, first + self.star_balls)
+
+    def balls_of_ordinary(self, number: int) -> range:
+        """Serial numbers of an ordinary user's balls, two or three each at full size."""
+        first = self.keen * self.keen_balls + self.stars * self.star_balls
+        return range(first + number, self.balls, self.ordinary)
+
+    def ball_id(self, serial: int) -> int:
+        """The id of the ball with this serial number; scattered."""
+        return 1 + serial * _coprime_near(self.balls, 0.382) % self.balls
+
+    def owners_by_serial(self) -> Iterator[int]:
+        """The owner (user id) of every ball, by serial number."""
+        for number in range(self.keen):
+            for _ in self.balls_of_keen(number):
+                yield self.keen_user(number)
+        for number in range(self.stars):
+            for _ in self.balls_of_star(number):
+                yield self.star_user(number)
+        for rest in range(self.balls - self.keen * self.keen_balls - self.stars * self.star_balls):
+            yield self.ordinary_user(rest % self.ordinary)
+
+
+@dataclass(slots=True)
+class Presses:
+    """What one keen user has yet to press: own balls and friends' balls, each at most once in a database's life."""
+
+    own: Iterator[tuple[int, int]]
+    friends: Iterator[tuple[int, int]]
+
+    @staticmethod
+    def of(population: Population, number: int) -> "Presses":
+        """All (owner, ball id) that a keen user may collect."""
+        user = population.keen_user(number)
+        own = ((user, population.ball_id(serial)) for serial in population.balls_of_keen(number))
+        friends = (
+            (population.ordinary_user(friend), population.ball_id(serial))
+            for friend in population.friends_of_keen(number)
+            for serial in population.balls_of_ordinary(friend)
+        )
+        return Presses(own, friends)
+
+    def take(self, most: int) -> list[tuple[int, int]]:
+        """Up to `most` presses, 40 % own and 60 % friends', mixed; fewer when one kind has run out."""
+        taken: list[tuple[int, int]] = []
+        for turn in range(most):
+            target = next(self.own if turn % 5 in (0, 3) else self.friends, None)
+            if target is None:
+                break
+            taken.append(target)
+        return taken
+
+
+def _coprime_near(size: int, part: float) -> int:
+    step = max(1, round(size * part))
+    while gcd(step, size) != 1:
+        step += 1
+    return step
