@@ -1,0 +1,1 @@
+"""What partners decide, and nothing else: standard library only, no I/O, no clock, no dice, no users."""

@@ -1,0 +1,37 @@
+"""What a decision is given beside command and state: the instant, terms and new ids. No clock and no
+dice here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from partners.core.model import PartnerTerms, Terms
+
+
+@dataclass(slots=True)
+class Context:
+    """`terms` by programme, `partners` by partner id; `new_id` gives an id that no order has had."""
+
+    now: int
+    new_id: Callable[[], int]
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    partners: Mapping[str, PartnerTerms] = field(default_factory=dict)
+
+    def partner_terms(self, partner: str) -> PartnerTerms:
+        """What holds with the partner; the defaults for one that is not configured any more."""
+        return self.partners.get(partner) or PartnerTerms(partner)
+
+    def places_like(self, programme: str) -> list[Terms]:
+        """The programme and then, by id, all that plant the same species in the same region for the same
+        price."""
+        own = self.terms.get(programme)
+        if own is None:
+            return []
+        return [own] + [
+            other
+            for _, other in sorted(self.terms.items())
+            if other.programme != own.programme
+            and (other.species, other.region, other.unit_price_minor, other.currency)
+            == (own.species, own.region, own.unit_price_minor, own.currency)
+        ]

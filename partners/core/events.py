@@ -1,0 +1,183 @@
+"""Facts of the partners' domain, past tense. Rows and outbox entries are computed from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from partners.core.model import Batch, Delivery, Evidence, OrderLine, PlantingOrder, Review
+
+
+@dataclass(slots=True)
+class UnitPledged:
+    """A tree waits for its order."""
+
+    unit: int
+    programme: str
+    at: int
+
+
+@dataclass(slots=True)
+class UnitsMoved:
+    """Trees reached a state: ordered, confirmed, planted or verified. `note` tells their users what to
+    know."""
+
+    units: tuple[int, ...]
+    state: str
+    at: int
+    season: str
+    order: int
+    batch: str | None = None
+    note: str = ""
+
+
+@dataclass(slots=True)
+class UnitsReleased:
+    """Trees wait again (state pledged), from `waits_from_at`, for a programme that may be another one.
+
+    `declined` is the `partner/season` that gave them back, empty if it may be asked again.
+    """
+
+    units: tuple[int, ...]
+    order: int | None
+    route: str
+    waits_from_at: int
+    season: str
+    declined: str
+    note: str
+    at: int
+
+
+@dataclass(slots=True)
+class OrderSubmitted:
+    """An order was formed, frozen and handed to the outbox."""
+
+    order: PlantingOrder
+    lines: list[OrderLine]
+
+
+@dataclass(slots=True)
+class OrderMoved:
+    """An order reached another state; `due_at` None: nothing is left to follow up."""
+
+    order: int
+    state: str
+    reason: str
+    due_at: int | None
+    at: int
+    external_ref: str = ""
+
+
+@dataclass(slots=True)
+class LineAccepted:
+    """The partner takes on this many trees of the line."""
+
+    line: str
+    accepted: int
+
+
+@dataclass(slots=True)
+class BatchReported:
+    """The partner says that it planted."""
+
+    order: int
+    batch: Batch
+    evidence: list[Evidence]  # what no batch had shown before
+
+
+@dataclass(slots=True)
+class OrderHeld:
+    """A person must look: `reason` and, where an answer differs from what was asked, the difference."""
+
+    order: int
+    reason: str
+    at: int
+    difference: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OrderResumed:
+    """The hold is over; deadlines moved."""
+
+    order: int
+    expires_at: int
+    due_at: int | None
+    at: int
+
+
+@dataclass(slots=True)
+class OrderReviewed:
+    """An operator's verdict, with the trees verified per batch id."""
+
+    review: Review
+    verified: dict[str, int]
+
+
+@dataclass(slots=True)
+class OrderFollowedUp:
+    """What the follow-up did: reminders sent so far, escalation, and when to look again."""
+
+    order: int
+    reminders: int
+    escalated_at: int | None
+    due_at: int
+    note: str
+    at: int
+
+
+@dataclass(slots=True)
+class DeliveryQueued:
+    """Something must leave the database. A row of the same id that is done starts over."""
+
+    delivery: Delivery
+
+
+@dataclass(slots=True)
+class DeliveryClaimed:
+    """A relay has it until the lease ends."""
+
+    delivery: str
+    relay: str
+    state: str  # sending | reading
+    lease_until_at: int
+
+
+@dataclass(slots=True)
+class DeliverySettled:
+    """An attempt came to its end: the state from now on and when to try again."""
+
+    delivery: str
+    state: str
+    answer: str
+    next_at: int | None
+    attempts: int
+
+
+@dataclass(slots=True)
+class MessageReceived:
+    """A partner's message is in the inbox for good."""
+
+    partner: str
+    message: str
+    digest: str
+    order: int
+    at: int
+
+
+PartnerEvent = (
+    UnitPledged
+    | UnitsMoved
+    | UnitsReleased
+    | OrderSubmitted
+    | OrderMoved
+    | LineAccepted
+    | BatchReported
+    | OrderHeld
+    | OrderResumed
+    | OrderReviewed
+    | OrderFollowedUp
+    | DeliveryQueued
+    | DeliveryClaimed
+    | DeliverySettled
+    | MessageReceived
+)

@@ -1,0 +1,324 @@
+"""Rows of the partners' domain, the terms of a programme, and what a partner may say about an order.
+
+A tree unit has the number of the game's tree and never its user. Rows are changed by `evolve` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.core.state import Shelf, ShelfKind, State
+from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
+
+PARTNER_TEXT_CHARACTERS_MAX = 200
+ORDER_TREES_MAX = 1000
+REPORT_BATCHES_MAX = 100
+BATCH_EVIDENCE_MAX = 50
+
+OPEN_STATES = ("submitted", "accepted", "in_planting", "planted", "needs_info")
+ENDED_STATES = ("rejected", "expired", "cancelled", "verified")
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class TreeUnit:
+    """One redeemed tree on its way to the ground: pledged, ordered, confirmed, planted, verified.
+
+    `programme` is what was redeemed, `route` the programme that is asked to plant it; they differ after a
+    re-route. `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
+    `declined` names each `partner/season` that has given it back.
+    """
+
+    id: int
+    programme: str
+    route: str
+    state: str
+    waits_from_at: int
+    season: str
+    order_id: int | None
+    batch_id: str | None
+    note: str
+    fact_at: int
+    declined: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PlantingOrder:
+    """What one partner was asked to plant in one season. `held` names why a person must look first, or is
+    empty.
+
+    `due_at`: when the follow-up has something to do next; None once it has ended.
+    """
+
+    id: int
+    partner: str
+    programme: str
+    season: str
+    season_opens_at: int
+    season_closes_at: int
+    state: str
+    held: str
+    below_minimum: bool
+    external_ref: str
+    reason: str
+    submitted_at: int
+    expires_at: int
+    reminders: int
+    escalated_at: int | None
+    due_at: int | None
+    held_at: int | None
+    fact_at: int
+    lines: list[str] = field(default_factory=list)
+    difference: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OrderLine:
+    """One species on one site of an order, with its four counters: verified ≤ reported ≤ accepted +
+    tolerance ≤ …
+
+    `units` are the trees that it stands for, first come first; a released unit leaves the list.
+    """
+
+    id: str
+    order_id: int
+    species: str
+    site: str
+    granularity: str
+    unit_price_minor: int
+    currency: str
+    tolerance_pct: int
+    ordered: int
+    accepted: int
+    reported: int
+    verified: int
+    units: list[int] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Batch:
+    """One planting as the partner reported it, `report_no` being the partner's own number of the report.
+
+    `findings` are reasons from a fixed list why a reviewer should look closer.
+    """
+
+    id: str
+    line_id: str
+    report_no: str
+    site: str
+    planted_from_on: str
+    planted_to_on: str
+    reported: int
+    verified: int
+    submitted_by: str
+    reported_at: int
+    units: list[int] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Evidence:
+    """A file that speaks for a batch, by the SHA-256 of its bytes: the first batch that showed it keeps
+    it."""
+
+    sha256: str
+    batch_id: str
+    kind: str
+    name: str
+    taken_on: str
+    shown_at: int
+
+
+@dataclass(slots=True)
+class Review:
+    """What an operator found about an order's planting."""
+
+    id: str
+    order_id: int
+    reviewer: str
+    verdict: str
+    verified: int
+    note: str
+    at: int
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One thing that must leave the database: its outbox row.
+
+    waiting → sending → done; a send whose effect is not known becomes unknown → reading → done, and is
+    sent again only where `resendable` (the receiver drops repeats by our key). `stuck` waits for a person.
+    """
+
+    id: str
+    destination: str
+    kind: str  # submit | cancel | read | remind
+    order_id: int
+    state: str
+    resendable: bool
+    attempts: int
+    next_at: int | None
+    lease_until_at: int | None
+    claimed_by: str
+    answer: str
+    created_at: int
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class InboxMessage:
+    """A message of a partner that was taken in: a repeat changes nothing."""
+
+    partner: str
+    message: str
+    digest: str
+    order_id: int
+    received_at: int
+
+
+PARTNER_SHELVES = (
+    ShelfKind("partner_orders", PlantingOrder, ("id",), locks=3),
+    ShelfKind("tree_units", TreeUnit, ("id",), locks=4),
+    ShelfKind("deliveries", Delivery, ("id",), locks=5),
+    ShelfKind("order_lines", OrderLine, ("id",)),
+    ShelfKind("batches", Batch, ("id",)),
+    ShelfKind("evidence", Evidence, ("sha256",)),
+    ShelfKind("reviews", Review, ("id",)),
+    ShelfKind("inbox", InboxMessage, ("partner", "message")),
+)
+
+
+class PartnerState(State):
+    """The partners' shelves by name, for the type checker; any State with these shelves serves."""
+
+    partner_orders: Shelf[int, PlantingOrder]
+    tree_units: Shelf[int, TreeUnit]
+    deliveries: Shelf[str, Delivery]
+    order_lines: Shelf[str, OrderLine]
+    batches: Shelf[str, Batch]
+    evidence: Shelf[str, Evidence]
+    reviews: Shelf[str, Review]
+    inbox: Shelf[tuple[str, str], InboxMessage]
+
+
+# --- terms ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """One planting season of a programme; orders for it are placed up to `order_by_at`."""
+
+    id: str
+    opens_at: int
+    closes_at: int
+    order_by_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerTerms:
+    """What holds with a partner whatever is planted: timers, evidence, and what its adapter can do.
+
+    `retry_ms`: the waits after each failed attempt; `resendable`: a repeated request with our key has one
+    effect.
+    """
+
+    partner: str
+    asks_below_minimum: bool = True
+    tolerance_pct: int = 5
+    reminders_ms: tuple[int, ...] = (3 * DAY_MS, 7 * DAY_MS)
+    escalate_ms: int = 10 * DAY_MS
+    expire_ms: int = 14 * DAY_MS
+    poll_ms: int = 6 * HOUR_MS
+    evidence_min: int = 1
+    resendable: bool = False
+    retry_ms: tuple[int, ...] = tuple(
+        s * SECOND_MS for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+    )
+    reads_before_stuck: int = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a programme: with whom, what, where, when, at what price, and how trees are batched."""
+
+    programme: str
+    with_partner: PartnerTerms
+    species: str
+    region: str
+    site: str
+    granularity: str
+    unit_price_minor: int
+    currency: str
+    minimum_trees: int
+    maximum_wait_ms: int
+    seasons: tuple[Season, ...]
+
+    @property
+    def partner(self) -> str:
+        """The id of the partner that plants here."""
+        return self.with_partner.partner
+
+    def season_for_orders(self, now: int) -> Season | None:
+        """The first season for which an order may still be placed, or None."""
+        return next((season for season in self.seasons if now <= season.order_by_at), None)
+
+
+# --- what a partner says --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceShown:
+    """A file that the partner names for a batch."""
+
+    sha256: str
+    kind: str = "photo"
+    name: str = ""
+    taken_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchShown:
+    """One planting report of the partner."""
+
+    report_no: str
+    quantity: int
+    planted_from_on: str
+    planted_to_on: str
+    site: str
+    evidence: tuple[EvidenceShown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerReport:
+    """All that a partner says about an order, absolute: an old or repeated report can't undo a newer one.
+
+    `state`: received, accepted, rejected, in_planting, planted or cancelled. The echo (`ordered`, `species`,
+    `unit_price_minor`, `currency`) is what the partner believes it was asked; None where it does not say.
+    """
+
+    order: int
+    state: str
+    at: int
+    external_ref: str = ""
+    accepted: int | None = None
+    reason: str = ""
+    ordered: int | None = None
+    species: str | None = None
+    unit_price_minor: int | None = None
+    currency: str | None = None
+    batches: tuple[BatchShown, ...] = ()
+
+
+def line_id(order: int, line_no: int = 1) -> str:
+    """The id of an order's line."""
+    return f"{order}-{line_no}"
+
+
+def batch_id(order: int, report_no: str) -> str:
+    """The id of a batch: a partner's report number counts once per order."""
+    return f"{order}/{report_no}"
