@@ -13,6 +13,7 @@ Ball ids are scattered over their range: balls of one owner do not lie on one pa
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import gcd
 
 
@@ -129,16 +130,18 @@ class Population:
         """The id of the ball with this serial number; scattered."""
         return 1 + serial * _coprime_near(self.balls, 0.382) % self.balls
 
-    def owners_by_serial(self) -> Iterator[int]:
-        """The owner (user id) of every ball, by serial number."""
-        for number in range(self.keen):
-            for _ in self.balls_of_keen(number):
-                yield self.keen_user(number)
-        for number in range(self.stars):
-            for _ in self.balls_of_star(number):
-                yield self.star_user(number)
-        for rest in range(self.balls - self.keen * self.keen_balls - self.stars * self.star_balls):
-            yield self.ordinary_user(rest % self.ordinary)
+    def serial_of(self, ball: int) -> int:
+        """The serial number of the ball with this id."""
+        return (ball - 1) * pow(_coprime_near(self.balls, 0.382), -1, self.balls) % self.balls
+
+    def owner_of(self, serial: int) -> int:
+        """The owner (user id) of the ball with this serial number."""
+        if serial < self.keen * self.keen_balls:
+            return self.keen_user(serial // self.keen_balls)
+        rest = serial - self.keen * self.keen_balls
+        if rest < self.stars * self.star_balls:
+            return self.star_user(rest // self.star_balls)
+        return self.ordinary_user((rest - self.stars * self.star_balls) % self.ordinary)
 
 
 @dataclass(slots=True)
@@ -171,6 +174,7 @@ class Presses:
         return taken
 
 
+@cache
 def _coprime_near(size: int, part: float) -> int:
     step = max(1, round(size * part))
     while gcd(step, size) != 1:
