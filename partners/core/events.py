@@ -86,6 +86,16 @@ class BatchReported:
 
 
 @dataclass(slots=True)
+class EvidenceAdded:
+    """The partner shows more for a batch that it reported before; `findings` replace the batch's."""
+
+    batch: str
+    evidence: list[str]
+    fresh: list[Evidence]
+    findings: list[str]
+
+
+@dataclass(slots=True)
 class OrderHeld:
     """A person must look: `reason` and, where an answer differs from what was asked, the difference."""
 
@@ -172,6 +182,7 @@ PartnerEvent = (
     | OrderMoved
     | LineAccepted
     | BatchReported
+    | EvidenceAdded
     | OrderHeld
     | OrderResumed
     | OrderReviewed

@@ -88,6 +88,14 @@ def _batch_reported(state: PartnerState, event: e.BatchReported) -> None:
     line.batches = [*line.batches, event.batch.id]
 
 
+def _evidence_added(state: PartnerState, event: e.EvidenceAdded) -> None:
+    for evidence in event.fresh:
+        state.evidence.add(evidence.sha256, evidence)
+    batch = state.batches.edit(event.batch)
+    batch.evidence = [*batch.evidence, *event.evidence]
+    batch.findings = event.findings
+
+
 def _order_held(state: PartnerState, event: e.OrderHeld) -> None:
     order = state.partner_orders.edit(event.order)
     order.held, order.held_at, order.difference = event.reason, event.at, event.difference
@@ -114,8 +122,7 @@ def _order_followed_up(state: PartnerState, event: e.OrderFollowedUp) -> None:
 
 def _delivery_queued(state: PartnerState, event: e.DeliveryQueued) -> None:
     fresh = event.delivery
-    old = state.deliveries.get(fresh.id)
-    if old is None:
+    if fresh.id not in state.deliveries or state.deliveries.get(fresh.id) is None:
         state.deliveries.add(fresh.id, fresh)
         return
     row = state.deliveries.edit(fresh.id)
@@ -151,6 +158,7 @@ _CHANGES: dict[type, Callable[[PartnerState, Any], None]] = {
     e.OrderMoved: _order_moved,
     e.LineAccepted: _line_accepted,
     e.BatchReported: _batch_reported,
+    e.EvidenceAdded: _evidence_added,
     e.OrderHeld: _order_held,
     e.OrderResumed: _order_resumed,
     e.OrderReviewed: _order_reviewed,

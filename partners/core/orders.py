@@ -257,19 +257,26 @@ def _forward(
         at, units = "accepted", units[: report.accepted]
     unplanted = [number for number in units if state.tree_units[number].batch_id is None]
     new = [shown for shown in report.batches if batch_id(order.id, shown.report_no) not in line.batches]
+    if new and at == "planted":
+        late = {"batches": [line.batches, [shown.report_no for shown in new]]}
+        return [e.OrderHeld(order.id, "reported_after_planted", context.now, late)]
     if at == "accepted" and (new or report.state in ("in_planting", "planted")):
         at = "in_planting"
         events.append(_moved(order, at, report, context))
-    if at == "in_planting":
-        for shown in new:
-            mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
-            events += _batch(state, order, line, shown, mine, context)
-    if report.state == "planted" and (
-        at == "in_planting" or (at == "needs_info" and report.at > order.fact_at)
-    ):
+    seen: dict[str, str] = {}
+    for shown in report.batches:
+        if shown not in new:
+            events += _more_evidence(state, order, line, shown, seen, context)
+            continue
+        mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
+        events += _batch(state, order, line, shown, mine, seen, context)
+    answered = at == "needs_info" and report.at > order.fact_at
+    if report.state == "planted" and (at == "in_planting" or answered):
         events.append(_moved(order, "planted", report, context))
         if unplanted:
-            events += give_back(unplanted, state, order.partner, order.season, order.id, "shortfall", context)
+            events += give_back(
+                unplanted, state, order.partner, order.season, order.id, "shortfall", context
+            )
     if not events and report.external_ref and not order.external_ref:
         events.append(_moved(order, order.state, report, context))
     return events
@@ -295,9 +302,11 @@ def _batch(
     line: OrderLine,
     shown: BatchShown,
     units: list[int],
+    seen: dict[str, str],
     context: Context,
 ) -> list[object]:
     name = batch_id(order.id, shown.report_no)
+    hashes = list(dict.fromkeys(item.sha256 for item in shown.evidence))
     batch = Batch(
         id=name,
         line_id=line.id,
@@ -310,40 +319,72 @@ def _batch(
         submitted_by=f"partner:{order.partner}",
         reported_at=context.now,
         units=list(units),
-        evidence=list(dict.fromkeys(item.sha256 for item in shown.evidence)),
-        findings=_findings(state, order, line, shown, context.now),
+        evidence=hashes,
+        findings=_findings(state, order, line, shown, hashes, seen, context.now),
     )
-    fresh = {
-        item.sha256: Evidence(item.sha256, name, item.kind, item.name, item.taken_on, context.now)
-        for item in shown.evidence
-        if state.evidence.get(item.sha256) is None
-    }
-    events: list[object] = [e.BatchReported(order.id, batch, list(fresh.values()))]
+    events: list[object] = [e.BatchReported(order.id, batch, _fresh(state, name, shown, seen, context.now))]
     if units:
         events.append(e.UnitsMoved(tuple(units), "planted", context.now, order.season, order.id, name))
     return events
 
 
+def _more_evidence(
+    state: PartnerState,
+    order: PlantingOrder,
+    line: OrderLine,
+    shown: BatchShown,
+    seen: dict[str, str],
+    context: Context,
+) -> list[object]:
+    name = batch_id(order.id, shown.report_no)
+    known = state.batches[name]
+    added = [sha for sha in dict.fromkeys(item.sha256 for item in shown.evidence) if sha not in known.evidence]
+    if not added:
+        return []
+    findings = _findings(state, order, line, shown, [*known.evidence, *added], seen, context.now)
+    if "evidence_reused" in known.findings and "evidence_reused" not in findings:
+        findings.append("evidence_reused")  # more photos do not mend a reused one
+    return [e.EvidenceAdded(name, added, _fresh(state, name, shown, seen, context.now), findings)]
+
+
+def _fresh(
+    state: PartnerState, batch: str, shown: BatchShown, seen: dict[str, str], now: int
+) -> list[Evidence]:
+    """The files that no batch has shown before; `seen` remembers them for the rest of the report."""
+    fresh = []
+    for item in shown.evidence:
+        if item.sha256 not in seen and state.evidence.get(item.sha256) is None:
+            seen[item.sha256] = batch
+            fresh.append(Evidence(item.sha256, batch, item.kind, item.name, item.taken_on, now))
+    return fresh
+
+
 def _findings(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, shown: BatchShown, now: int
+    state: PartnerState,
+    order: PlantingOrder,
+    line: OrderLine,
+    shown: BatchShown,
+    hashes: list[str],
+    seen: dict[str, str],
+    now: int,
 ) -> list[str]:
     first, last = _midnight(shown.planted_from_on), _midnight(shown.planted_to_on)
+    name = batch_id(order.id, shown.report_no)
     found = {
         "dates_reversed": last < first,
         "planted_in_future": last > now + DAY_MS,
         "outside_season": first < order.season_opens_at - DAY_MS or last > order.season_closes_at + DAY_MS,
         "site_differs": shown.site != line.site,
-        "evidence_missing": not shown.evidence,
-        "evidence_reused": _reused(state, order, shown),
+        "evidence_missing": not hashes,
+        "evidence_reused": any(_shown_by(state, sha, seen) not in (None, name) for sha in hashes),
     }
-    return [name for name, is_so in found.items() if is_so]
+    return [finding for finding, is_so in found.items() if is_so]
 
 
-def _reused(state: PartnerState, order: PlantingOrder, shown: BatchShown) -> bool:
-    """Another batch showed one of these files before."""
-    name = batch_id(order.id, shown.report_no)
-    known = (state.evidence.get(item.sha256) for item in shown.evidence)
-    return any(row is not None and row.batch_id != name for row in known)
+def _shown_by(state: PartnerState, sha256: str, seen: dict[str, str]) -> str | None:
+    """The batch that showed the file first, or None."""
+    known = state.evidence.get(sha256) if sha256 in state.evidence else None
+    return known.batch_id if known is not None else seen.get(sha256)
 
 
 def _moved(order: PlantingOrder, state: str, report: PartnerReport, context: Context) -> e.OrderMoved:

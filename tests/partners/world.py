@@ -1,0 +1,171 @@
+"""A working set without a database: loads what `touches` names, decides, evolves, keeps; nothing more.
+
+A row that `touches` forgets is not there for `decide` (KeyError), as with the real writer.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+from engine.core.events import Decision
+from engine.core.units import DAY_MS
+from partners.core import commands as c
+from partners.core.context import Context
+from partners.core.decide import decide, touches
+from partners.core.evolve import evolve
+from partners.core.model import (
+    PARTNER_SHELVES,
+    BatchShown,
+    EvidenceShown,
+    PartnerReport,
+    PartnerState,
+    PartnerTerms,
+    Season,
+    Terms,
+)
+
+NOW = 1_795_392_000_000  # 2026-11-23T00:00:00Z
+SPRING = Season("spring-2027", NOW + 100 * DAY_MS, NOW + 160 * DAY_MS, NOW + 60 * DAY_MS)
+AUTUMN = Season("autumn-2027", NOW + 280 * DAY_MS, NOW + 340 * DAY_MS, NOW + 240 * DAY_MS)
+LATER = Season("spring-2028", NOW + 465 * DAY_MS, NOW + 525 * DAY_MS, NOW + 425 * DAY_MS)
+IN_SPRING_ON = "2027-03-10"
+
+
+def terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Terms:
+    """A programme's terms; minimum 3 trees, 7 days of waiting at most."""
+    agreed = changes.pop("agreed", PartnerTerms(partner))
+    usual = Terms(
+        programme=programme,
+        with_partner=replace(agreed, partner=partner),
+        species="haloxylon",
+        region="CN-GS",
+        site="minqin-north",
+        granularity="pooled",
+        unit_price_minor=500,
+        currency="CNY",
+        minimum_trees=3,
+        maximum_wait_ms=7 * DAY_MS,
+        seasons=(SPRING, AUTUMN, LATER),
+    )
+    return replace(usual, **changes)
+
+
+class World:
+    """All rows, a clock that only tests move, and programmes."""
+
+    def __init__(self, *programmes: Terms) -> None:
+        programmes = programmes or (terms(),)
+        self.now = NOW
+        self.rows: dict[str, dict[Any, Any]] = {kind.name: {} for kind in PARTNER_SHELVES}
+        self.terms = {place.programme: place for place in programmes}
+        self.partners = {place.partner: place.with_partner for place in programmes}
+        self.events: list[object] = []
+        self._ids = 0
+
+    def run(self, command: Any) -> Decision:
+        """Load, decide, evolve, keep. A refusal is raised and nothing is kept."""
+        state = PartnerState(PARTNER_SHELVES)
+        self._load(state, command)
+        decision = decide(state, command, Context(self.now, self._new_id, self.terms, self.partners))
+        for event in decision.events:
+            evolve(state, event)
+        for name, shelf in state.shelves.items():
+            for key in shelf.added | shelf.changed:
+                self.rows[name][key] = copy.deepcopy(shelf[key])
+        self.events += decision.events
+        return decision
+
+    def pledge(self, count: int, programme: str = "minqin", first: int = 1) -> list[int]:
+        """That many trees wait."""
+        numbers = list(range(first, first + count))
+        for number in numbers:
+            self.run(c.PledgeUnit(None, number, programme))
+        return numbers
+
+    def waiting(self, programme: str = "minqin") -> tuple[int, ...]:
+        """What the job would find: units of the route that wait by now."""
+        found = [
+            unit
+            for unit in self.units()
+            if unit.route == programme and unit.state == "pledged" and unit.waits_from_at <= self.now
+        ]
+        return tuple(unit.id for unit in sorted(found, key=lambda unit: (unit.waits_from_at, unit.id)))
+
+    def form(self, programme: str = "minqin") -> Decision:
+        """The job's command for one programme."""
+        return self.run(c.FormOrder(None, programme, self.waiting(programme)))
+
+    def ordered(self, count: int = 4, programme: str = "minqin", first: int = 1) -> int:
+        """An order of that many trees, handed over to its partner."""
+        self.pledge(count, programme, first)
+        order = self.form(programme).reply["formed"]
+        assert isinstance(order, int)
+        self.delivered(order)
+        return order
+
+    def delivered(self, order: int, kind: str = "submit") -> None:
+        """The order's delivery went well and the answer said nothing."""
+        name = f"{kind}:{order}"
+        self.run(c.ClaimDeliveries(None, "relay", 60_000, (name,)))
+        self.run(c.SettleDelivery(None, name, "relay", "done"))
+
+    def say(self, order: int, state: str, message: str = "", **fields: Any) -> Decision:
+        """A message of the order's partner."""
+        row = self.rows["partner_orders"].get(order)
+        report = PartnerReport(order=order, state=state, at=self.now, **fields)
+        name = message or f"m{len(self.rows['inbox'])}"
+        return self.run(
+            c.RecordReport(None, row.partner if row else "elm", name, f"{state}{fields}", report)
+        )
+
+    def planted(self, count: int = 4) -> int:
+        """An order that its partner declares planted, in one batch."""
+        order = self.ordered(count)
+        self.say(order, "planted", accepted=count, batches=(batch("1", count),))
+        return order
+
+    def order(self, order: int) -> Any:
+        return self.rows["partner_orders"][order]
+
+    def line(self, order: int) -> Any:
+        return self.rows["order_lines"][f"{order}-1"]
+
+    def unit(self, number: int) -> Any:
+        return self.rows["tree_units"][number]
+
+    def units(self) -> list[Any]:
+        return list(self.rows["tree_units"].values())
+
+    def delivery(self, name: str) -> Any:
+        return self.rows["deliveries"][name]
+
+    def states(self, *numbers: int) -> list[str]:
+        return [self.unit(number).state for number in numbers]
+
+    def _new_id(self) -> int:
+        self._ids += 1
+        return self._ids
+
+    def _load(self, state: PartnerState, command: Any) -> None:
+        while True:
+            missing = [t for t in touches(command, state) if t.key not in state.shelves[t.shelf]]
+            if not missing:
+                return
+            for touch in missing:
+                row = self.rows[touch.shelf].get(touch.key)
+                state.shelves[touch.shelf].loaded(touch.key, copy.deepcopy(row))
+
+
+def batch(report_no: str, quantity: int, proof: str = "", **changes: Any) -> BatchShown:
+    """A planting report with one photo of its own."""
+    shown = BatchShown(
+        report_no=report_no,
+        quantity=quantity,
+        planted_from_on=IN_SPRING_ON,
+        planted_to_on=IN_SPRING_ON,
+        site="minqin-north",
+        evidence=(EvidenceShown(proof or f"photo-{report_no}-{quantity}"),),
+    )
+    return replace(shown, **changes)
