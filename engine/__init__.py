@@ -1,0 +1,1 @@
+"""Saxaul: an open engine for gamified tree planting."""

@@ -1,0 +1,487 @@
+"""From a reported activity to a growing ball and an entry of the carbon record, and back again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from engine.core.commands import ReportActivity, ReverseActivity
+from engine.core.context import Context, ripening_offset_s
+from engine.core.energy import active_user
+from engine.core.errors import Rejected
+from engine.core.events import (
+    ActivityAccepted,
+    ActivityReversed,
+    ActivityRevised,
+    Decision,
+    RevisionRecorded,
+)
+from engine.core.quantify import assess
+from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce
+from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
+from engine.core.units import HOUR_MS, instant, local_day, local_instant
+
+
+def _periods(on: date | str) -> tuple[str, str]:
+    """The day and the month whose caps an act of that day uses."""
+    day = str(on)
+    return day, day[:7]
+
+
+# --- reporting ------------------------------------------------------------------------------------
+
+
+def report_touches(command: ReportActivity, state: GameState) -> Iterator[Touch]:
+    name = (command.source, command.activity)
+    subject = (command.source, command.subject)
+    yield Touch("sources", command.source)
+    yield Touch("activities", name)
+    yield Touch("links", subject)
+    if name in state.activities and (known := state.activities.get(name)) is not None:
+        yield from _known_touches(known)
+        if command.revision is not None:
+            yield Touch("revisions", (known.id, command.revision))
+    if subject in state.links and (link := state.links.get(subject)) is not None:
+        yield Touch("users", link.user_id)
+        if link.user_id in state.users and (user := state.users.get(link.user_id)) is not None:
+            for day in _possible_days(command, user):
+                for period in _periods(day):
+                    yield Touch("caps", (user.id, command.behaviour, period))
+
+
+def _known_touches(known: Activity) -> Iterator[Touch]:
+    yield Touch("users", known.user_id)
+    yield Touch("balls", known.id)
+    for period in _periods(known.on):
+        yield Touch("caps", (known.user_id, known.behaviour, period))
+
+
+def _possible_days(command: ReportActivity, user: User) -> set[date]:
+    """The local day of the act, in either zone where a change of zone is waiting for its midnight."""
+    if command.on is not None:
+        return {command.on}
+    zones = (user.zone, user.next_zone or user.zone)
+    return {local_day(command.at, zone) for zone in zones} if command.at is not None else set()
+
+
+def report(state: GameState, command: ReportActivity, context: Context) -> Decision:
+    """Accept, recognise as a duplicate, record as a late revision, or refuse."""
+    source = state.sources.get(command.source)
+    if source is None:
+        raise Rejected("unknown_source", source=command.source)
+    if command.behaviour not in source.behaviours:
+        raise Rejected("source_not_allowed", behaviour=command.behaviour)
+    user = _linked_user(state, command)
+    known = state.activities.get((command.source, command.activity))
+    if known is None:
+        return _accept(state, command, user, context)
+    if known.user_id != user.id or known.behaviour != command.behaviour:
+        raise Rejected("activity_conflict")
+    if command.content == known.content:
+        return Decision([], _answer(command.activity, "duplicate", known))
+    if known.revision is None or command.revision is None:
+        raise Rejected("activity_conflict")
+    return _revise(state, command, known, user, context)
+
+
+def _linked_user(state: GameState, command: ReportActivity) -> User:
+    link = state.links.get((command.source, command.subject))
+    if link is None or link.withdrawn_at is not None or command.behaviour not in link.behaviours:
+        raise Rejected("not_linked")
+    return active_user(state, link.user_id)
+
+
+def _answer(
+    activity_id: str, status: str, known: Activity, reason: str | None = None, ball: bool | None = None
+) -> dict[str, object]:
+    """The reply to one activity: what it is worth now, and its ball if it has grams."""
+    reply: dict[str, object] = {
+        "id": activity_id,
+        "status": status,
+        "energy_g": known.energy_g,
+        "avoided_mg": known.avoided_mg,
+    }
+    if ball if ball is not None else known.energy_g > 0:
+        reply["ball"] = str(known.id)
+    if known.status == "reversed":
+        reason = "activity_reversed"
+    if reason is not None:
+        reply["reason"] = reason
+    return reply
+
+
+def _accept(state: GameState, command: ReportActivity, user: User, context: Context) -> Decision:
+    behaviour, rule, on = _rule_of(command, user, context)
+    worth = assess(
+        context.rules,
+        command.behaviour,
+        command.quantity,
+        command.unit,
+        on,
+        command.attributes,
+        user.province,
+    )
+    granted = _grant(state, user.id, rule, command.behaviour, on, worth.energy_g, None)
+    today = local_day(context.now, user.zone_at(context.now))
+    is_late = (today - on).days > rule.ball.late_limit_d
+    activity_id = context.new_id()
+    ripens_at = _ripens_at(command, user, rule.ball, on, context)
+    activity = Activity(
+        id=activity_id,
+        source=command.source,
+        activity=command.activity,
+        user_id=user.id,
+        behaviour=command.behaviour,
+        on=on.isoformat(),
+        at=command.at,
+        quantity=str(command.quantity),
+        unit=command.unit,
+        revision=(command.revision or 0) if behaviour.running_total else None,
+        content=command.content,
+        status="recorded" if is_late else "accepted",
+        energy_g=granted.energy_g,
+        avoided_mg=worth.avoided_mg,
+        accepted_at=context.now,
+        reversed_at=None,
+        trace={**worth.trace, "granted": granted.trace()},
+    )
+    ball = _new_ball(activity, behaviour, rule.ball, ripens_at) if granted.energy_g else None
+    accepted = ActivityAccepted(activity, ball, granted.periods, is_late)
+    reason = "late" if is_late else granted.reason
+    return Decision([accepted], _answer(command.activity, "accepted", activity, reason))
+
+
+def _rule_of(
+    command: ReportActivity, user: User, context: Context
+) -> tuple[Behaviour, BehaviourInForce, date]:
+    """The behaviour, what is in force for it on the act's local day, and that day. Raises Rejected."""
+    behaviour = context.rules.behaviours.get(command.behaviour)
+    if behaviour is None:
+        raise Rejected("unknown_behaviour", behaviour=command.behaviour)
+    zone = user.zone_at(context.now)
+    if command.at is not None and not behaviour.running_total:
+        on = local_day(command.at, zone)
+        if command.at > context.now + context.rules.game_on(on).future_tolerance_s * 1000:
+            raise Rejected("in_future")
+    elif command.on is not None:
+        on = command.on
+        if on > local_day(context.now, zone):
+            raise Rejected("in_future")
+    else:
+        raise Rejected("day_missing" if behaviour.running_total else "instant_missing")
+    rule = behaviour.on(on)
+    if rule is None:
+        raise Rejected("not_in_force", behaviour=command.behaviour, on=on.isoformat())
+    return behaviour, rule, on
+
+
+def _ripens_at(command: ReportActivity, user: User, policy: BallPolicy, on: date, context: Context) -> int:
+    """When the ball ripens by rule; a report that comes late ripens on acceptance."""
+    zone = user.zone_at(context.now)
+    if policy.ripens == "morning":
+        offset_s = ripening_offset_s(user.id, policy.morning_window_min * 60)
+        due_at = local_instant(on + timedelta(days=1), policy.morning_from_min * 60 + offset_s, zone)
+    else:
+        base_at = _instant_of(command.attributes, policy.counts_from)
+        if base_at is None:
+            base_at = command.at
+        if base_at is None:
+            base_at = local_instant(on + timedelta(days=1), 0, zone)
+        due_at = base_at + policy.ripen_delay_h * HOUR_MS
+    return max(due_at, context.now)
+
+
+def _instant_of(attributes: Mapping[str, object], name: str) -> int | None:
+    """The instant that the rule names (act, completion, weighing, visit), if it is an attribute of its own."""
+    value = attributes.get(name)
+    if value is None:
+        return None
+    try:
+        return instant(str(value))
+    except (ValueError, OverflowError) as problem:
+        raise Rejected("bad_attribute", attribute=name) from problem
+
+
+def _new_ball(activity: Activity, behaviour: Behaviour, policy: BallPolicy, ripens_at: int) -> Ball:
+    floor_g, share_min_g, share_max_g = _bounds(activity.energy_g, policy)
+    return Ball(
+        id=activity.id,
+        owner=activity.user_id,
+        behaviour=activity.behaviour,
+        others_see=_shown_as(behaviour),
+        full_g=activity.energy_g,
+        remaining_g=activity.energy_g,
+        floor_g=floor_g,
+        share_min_g=share_min_g,
+        share_max_g=share_max_g,
+        avoided_mg=activity.avoided_mg,
+        ripens_at=ripens_at,
+        friends_from_at=ripens_at + policy.head_start_s * 1000,
+        expires_at=ripens_at + policy.life_h * HOUR_MS,
+        takers=[],
+    )
+
+
+def _shown_as(behaviour: Behaviour) -> str:
+    """What other viewers are told about the act: its category, the behaviour itself, or only grams."""
+    if behaviour.others_see == "category":
+        return behaviour.category
+    return behaviour.id if behaviour.others_see == "behaviour" else "grams"
+
+
+def _bounds(full_g: int, policy: BallPolicy) -> tuple[int, int, int]:
+    """Owner's floor (rounded up) and the bounds of a friend's share (at least one gram) of a full ball."""
+    floor_g = -(-full_g * policy.floor_pct // 100)
+    share_min_g = max(1, full_g * policy.share_min_pct // 100)
+    return floor_g, share_min_g, max(share_min_g, full_g * policy.share_max_pct // 100)
+
+
+# --- caps -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Granted:
+    """What caps leave of the grams that an act is worth, which periods it uses, and why it is less."""
+
+    energy_g: int
+    periods: tuple[str, ...]
+    raw_g: int
+    reason: str | None = None
+    used_by: tuple[int, ...] = ()
+
+    def trace(self) -> dict[str, object]:
+        about: dict[str, object] = {"raw_g": self.raw_g, "energy_g": self.energy_g}
+        if self.reason is not None:
+            about |= {"reason": self.reason, "used_by": [str(act) for act in self.used_by]}
+        return about
+
+
+def _grant(
+    state: GameState,
+    user: int,
+    rule: BehaviourInForce,
+    behaviour: str,
+    on: date,
+    raw_g: int,
+    known: Activity | None,
+) -> _Granted:
+    """Gram caps cut, count caps refuse; `known` frees what an earlier revision of the same act holds."""
+    caps = rule.caps
+    periods = _periods(on)
+    limits = ((periods[0], caps.day_g, caps.day_count), (periods[1], caps.month_g, caps.month_count))
+    energy_g, reason, used_by = raw_g, None, ()
+    for (period, limit_g, limit_count), name in zip(limits, ("day", "month"), strict=True):
+        use = state.caps.get((user, behaviour, period)) or CapUse(user, behaviour, period, 0, 0, [])
+        own_g = known.energy_g if known is not None and known.id in use.acts else 0
+        others = [act for act in use.acts if known is None or act != known.id]
+        if limit_count is not None and len(others) >= limit_count and raw_g:
+            return _Granted(0, (), raw_g, f"cap_{name}_count", tuple(others))
+        if limit_g is not None and limit_g - (use.used_g - own_g) < energy_g:
+            energy_g, reason, used_by = max(0, limit_g - (use.used_g - own_g)), f"cap_{name}_g", tuple(others)
+    return _Granted(energy_g, periods if energy_g else (), raw_g, reason, used_by)
+
+
+def _use_caps(state: GameState, act: Activity, periods: tuple[str, ...], energy_delta_g: int) -> None:
+    """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
+    for period in periods:
+        key = (act.user_id, act.behaviour, period)
+        if state.caps.get(key) is None:
+            state.caps.add(key, CapUse(act.user_id, act.behaviour, period, 0, 0, []))
+        use = state.caps.rewrite(key)
+        use.used_g += energy_delta_g
+        if act.energy_g and act.id not in use.acts:
+            use.acts.append(act.id)
+        elif not act.energy_g and act.id in use.acts:
+            use.acts.remove(act.id)
+        use.used_count = len(use.acts)
+
+
+# --- revisions of a running total -----------------------------------------------------------------
+
+
+def _revise(
+    state: GameState, command: ReportActivity, known: Activity, user: User, context: Context
+) -> Decision:
+    revision = command.revision or 0
+    told = state.revisions.get((known.id, revision))
+    if told is not None:
+        if told.content == command.content:
+            return Decision([], _answer(command.activity, "duplicate", known))
+        raise Rejected("activity_conflict")
+    behaviour, rule, on = _rule_of(command, user, context)
+    if on.isoformat() != known.on:
+        raise Rejected("activity_conflict")
+    worth = assess(
+        context.rules,
+        command.behaviour,
+        command.quantity,
+        command.unit,
+        on,
+        command.attributes,
+        user.province,
+    )
+    late = _too_late(state, command, known, user, rule.ball, on, context)
+    if late is not None or known.status != "accepted" or revision < (known.revision or 0):
+        recorded = RevisionRecorded(
+            known.id, revision, str(command.quantity), command.content, context.now, True
+        )
+        return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
+    granted = _grant(state, user.id, rule, command.behaviour, on, worth.energy_g, known)
+    return _revised_decision(
+        state, command, known, behaviour, rule.ball, granted, worth.avoided_mg, worth.trace, user, on, context
+    )
+
+
+def _too_late(
+    state: GameState,
+    command: ReportActivity,
+    known: Activity,
+    user: User,
+    policy: BallPolicy,
+    on: date,
+    context: Context,
+) -> str | None:
+    """Why a revision counts no more: its ball has ripened, or would have if it had had grams."""
+    ball = state.balls.get(known.id)
+    ripens_at = ball.ripens_at if ball is not None else _ripens_at(command, user, policy, on, context)
+    return "after_ripening" if ripens_at <= context.now else None
+
+
+def _revised_decision(
+    state: GameState,
+    command: ReportActivity,
+    known: Activity,
+    behaviour: Behaviour,
+    policy: BallPolicy,
+    granted: _Granted,
+    avoided_mg: int,
+    trace: dict[str, object],
+    user: User,
+    on: date,
+    context: Context,
+) -> Decision:
+    revised = Activity(**{name: getattr(known, name) for name in Activity.__slots__})
+    revised.energy_g, revised.avoided_mg = granted.energy_g, avoided_mg
+    needs_ball = granted.energy_g > 0 and state.balls.get(known.id) is None
+    ripens_at = _ripens_at(command, user, policy, on, context)
+    floor_g, share_min_g, share_max_g = _bounds(granted.energy_g, policy)
+    event = ActivityRevised(
+        source=command.source,
+        activity=command.activity,
+        id=known.id,
+        user=user.id,
+        revision=command.revision or 0,
+        quantity=str(command.quantity),
+        content=command.content,
+        energy_delta_g=granted.energy_g - known.energy_g,
+        avoided_delta_mg=avoided_mg - known.avoided_mg,
+        ball=_new_ball(revised, behaviour, policy, ripens_at) if needs_ball else None,
+        floor_g=floor_g,
+        share_min_g=share_min_g,
+        share_max_g=share_max_g,
+        cap_periods=_periods(on),
+        trace={**trace, "granted": granted.trace()},
+        at=context.now,
+    )
+    return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
+
+
+# --- reversal -------------------------------------------------------------------------------------
+
+
+def reverse_touches(command: ReverseActivity, state: GameState) -> Iterator[Touch]:
+    name = (command.source, command.activity)
+    yield Touch("activities", name)
+    if name in state.activities and (known := state.activities.get(name)) is not None:
+        yield from _known_touches(known)
+
+
+def reverse(state: GameState, command: ReverseActivity, context: Context) -> Decision:
+    """Uncollected grams and all avoided emissions go back; collected grams become the actor's debt."""
+    known = state.activities.get((command.source, command.activity))
+    if known is None:
+        raise Rejected("unknown_activity")
+    if known.status == "reversed":
+        return Decision([], _answer(command.activity, "duplicate", known))
+    ball = state.balls.get(known.id)
+    left_g = ball.remaining_g if ball else 0
+    taken_g = sum(taker[1] for taker in ball.takers) if ball else 0
+    event = ActivityReversed(
+        source=command.source,
+        activity=command.activity,
+        id=known.id,
+        user=known.user_id,
+        from_ball_g=left_g,
+        from_expired_g=(ball.full_g - left_g - taken_g) if ball else 0,
+        owed_g=taken_g,
+        avoided_mg=known.avoided_mg,
+        cap_periods=_periods(known.on),
+        at=context.now,
+    )
+    reply: dict[str, object] = {
+        "id": command.activity,
+        "status": "reversed",
+        "energy_g": 0,
+        "avoided_mg": 0,
+        "owed_g": taken_g,
+    }
+    return Decision([event], reply)
+
+
+# --- evolve ---------------------------------------------------------------------------------------
+
+
+def accepted(state: GameState, event: ActivityAccepted) -> None:
+    act, ball = event.activity, event.ball
+    state.activities.add((act.source, act.activity), act)
+    if act.revision is not None:
+        revision = Revision(act.id, act.revision, act.quantity, act.content, True, act.accepted_at)
+        state.revisions.add((act.id, act.revision), revision)
+    if ball is not None:
+        state.balls.add(ball.id, ball)
+        if event.is_late:
+            ball.remaining_g = 0
+            ball.expires_at = ball.ripens_at
+    state.users.edit(act.user_id).avoided_mg += act.avoided_mg
+    _use_caps(state, act, event.cap_periods, act.energy_g)
+
+
+def revised(state: GameState, event: ActivityRevised) -> None:
+    act = state.activities.rewrite((event.source, event.activity))
+    act.revision, act.quantity, act.content = event.revision, event.quantity, event.content
+    act.energy_g += event.energy_delta_g
+    act.avoided_mg += event.avoided_delta_mg
+    act.trace = event.trace
+    revision = Revision(act.id, event.revision, event.quantity, event.content, True, event.at)
+    state.revisions.add((act.id, event.revision), revision)
+    state.users.edit(act.user_id).avoided_mg += event.avoided_delta_mg
+    if event.ball is not None:
+        state.balls.add(act.id, event.ball)
+    elif state.balls.get(act.id) is not None:
+        ball = state.balls.rewrite(act.id)
+        ball.full_g += event.energy_delta_g
+        ball.remaining_g += event.energy_delta_g
+        ball.avoided_mg = act.avoided_mg
+        ball.floor_g, ball.share_min_g, ball.share_max_g = (
+            event.floor_g,
+            event.share_min_g,
+            event.share_max_g,
+        )
+    _use_caps(state, act, event.cap_periods, event.energy_delta_g)
+
+
+def recorded(state: GameState, event: RevisionRecorded) -> None:
+    revision = Revision(event.id, event.revision, event.quantity, event.content, False, event.at)
+    state.revisions.add((event.id, event.revision), revision)
+
+
+def reversed_(state: GameState, event: ActivityReversed) -> None:
+    act = state.activities.rewrite((event.source, event.activity))
+    freed_g = act.energy_g
+    act.status, act.reversed_at = "reversed", event.at
+    user = state.users.edit(event.user)
+    user.avoided_mg -= event.avoided_mg
+    user.debt_g += event.owed_g
+    if event.from_ball_g or state.balls.get(event.id) is not None:
+        state.balls.edit(event.id).remaining_g -= event.from_ball_g
+    act.energy_g = act.avoided_mg = 0
+    _use_caps(state, act, event.cap_periods, -freed_g)

@@ -1,0 +1,122 @@
+"""Collecting from balls, and booking what nobody collected."""
+
+from collections.abc import Iterator
+
+from engine.core.commands import BookExpiry, CollectEnergy
+from engine.core.context import Context, spread
+from engine.core.errors import Rejected
+from engine.core.events import Decision, EnergyCollected, EnergyExpired
+from engine.core.state import Ball, GameState, Touch, User
+from engine.core.units import rfc3339
+
+
+def collect_touches(command: CollectEnergy, state: GameState) -> Iterator[Touch]:
+    yield Touch("users", command.user)
+    if command.owner != command.user:
+        yield Touch("users", command.owner)
+        yield Touch("friends", (command.user, command.owner))
+    for ball in command.balls:
+        yield Touch("balls", ball)
+
+
+def collect(state: GameState, command: CollectEnergy, context: Context) -> Decision:
+    """All balls of the command one by one; refusals are results of their own, beside the grams of the others."""
+    user = active_user(state, command.user)
+    if command.owner != command.user:
+        check_friends(state, command.user, command.owner)
+    events: list[object] = []
+    results: list[dict[str, object]] = []
+    debt_g, wallet_g = user.debt_g, user.wallet_g
+    for ball_id in command.balls:
+        try:
+            ball = owned_ball(state, ball_id, command.owner)
+            energy_g = _takeable_g(ball, command.user, context)
+        except Rejected as refusal:
+            results.append({"ball": str(ball_id), "error": refusal.code, **refusal.fields})
+            continue
+        repaid_g = min(debt_g, energy_g)
+        debt_g -= repaid_g
+        wallet_g += energy_g - repaid_g
+        events.append(EnergyCollected(ball_id, command.owner, command.user, energy_g, repaid_g, command.key))
+        results.append({"ball": str(ball_id), "energy_g": energy_g})
+    return Decision(events, {"results": results, "wallet_g": wallet_g})
+
+
+def active_user(state: GameState, user_id: int) -> User:
+    """The user's row. Raises Rejected unless the account is open and active."""
+    user = state.users.get(user_id)
+    if user is None:
+        raise Rejected("unknown_user")
+    if user.state != "active":
+        raise Rejected(f"account_{user.state}")
+    return user
+
+
+def check_friends(state: GameState, user: int, other: int) -> None:
+    """Raises Rejected(not_friends), also where the other account is gone: ids can't be probed."""
+    row = state.friends.get((user, other))
+    owner = state.users.get(other)
+    if row is None or row.state != "friends" or owner is None or owner.state != "active":
+        raise Rejected("not_friends")
+
+
+def owned_ball(state: GameState, ball_id: int, owner: int) -> Ball:
+    """The ball, if it lies in that forest. Raises Rejected(unknown_ball)."""
+    ball = state.balls.get(ball_id)
+    if ball is None or ball.owner != owner:
+        raise Rejected("unknown_ball")
+    return ball
+
+
+def _takeable_g(ball: Ball, user: int, context: Context) -> int:
+    """The grams this user gets now. Raises Rejected; a first receipt outlives everything else."""
+    for taker, energy_g, key in ball.takers:
+        if taker == user:
+            raise Rejected("already_collected", energy_g=energy_g, key=key)
+    if context.now < ball.ripens_at:
+        raise Rejected("not_ripe", ripens_at=rfc3339(ball.ripens_at))
+    if context.now >= ball.expires_at:
+        raise Rejected("expired", expires_at=rfc3339(ball.expires_at))
+    if user == ball.owner:
+        left_g = ball.remaining_g
+    elif context.now < ball.friends_from_at:
+        raise Rejected("head_start", friends_from_at=rfc3339(ball.friends_from_at))
+    else:
+        left_g = min(ball.remaining_g - ball.floor_g, friends_share_g(ball, context.draw(ball.id, user)))
+    if left_g <= 0:
+        raise Rejected("nothing_left")
+    return left_g
+
+
+def friends_share_g(ball: Ball, draw: int) -> int:
+    """What the draw gives a friend, before the owner's floor limits it; recomputable from ball and draw."""
+    return spread(draw, ball.share_min_g, ball.share_max_g)
+
+
+def collected(state: GameState, event: EnergyCollected) -> None:
+    ball = state.balls.edit(event.ball)
+    ball.remaining_g -= event.energy_g
+    ball.takers.append([event.collector, event.energy_g, event.key])
+    user = state.users.edit(event.collector)
+    user.wallet_g += event.energy_g - event.repaid_g
+    user.debt_g -= event.repaid_g
+
+
+def expiry_touches(command: BookExpiry, state: GameState) -> Iterator[Touch]:
+    for ball, owner in command.balls:
+        yield Touch("users", owner)
+        yield Touch("balls", ball)
+
+
+def book_expiry(state: GameState, command: BookExpiry, context: Context) -> Decision:
+    """Only balls that are past their life and still hold grams; the rest is left as it is."""
+    events: list[object] = []
+    for ball_id, owner in command.balls:
+        ball = state.balls.get(ball_id)
+        if ball is not None and ball.owner == owner and ball.expires_at <= context.now and ball.remaining_g:
+            events.append(EnergyExpired(ball_id, owner, ball.remaining_g))
+    return Decision(events, {"booked": len(events)})
+
+
+def expired(state: GameState, event: EnergyExpired) -> None:
+    state.balls.edit(event.ball).remaining_g -= event.energy_g

@@ -1,0 +1,93 @@
+"""The only way the core says no: a code with fields. Edges map codes to statuses; the core knows neither."""
+
+CODES: dict[str, str] = {
+    # every command
+    "key_reused": "This idempotency key is bound to another command or another user.",
+    "bad_request": "The request does not have the expected shape.",
+    "forbidden": "This caller may not do that.",
+    "overloaded": "The engine is busy; try again shortly with the same key.",
+    "unavailable": "The database is away; try again shortly with the same key.",
+    "internal": "The engine failed on this command; nothing was changed.",
+    # accounts, links and sources
+    "unknown_user": "There is no such account.",
+    "account_exists": "An account with this reference is already open.",
+    "account_suspended": "The account is suspended.",
+    "account_closed": "The account is closed.",
+    "bad_zone": "The time zone is not an IANA zone name.",
+    "unknown_source": "There is no such source.",
+    "source_exists": "A source with this id is already registered.",
+    "source_not_allowed": "The source may not report this behaviour.",
+    "not_linked": "No live consent joins this subject to an account for this behaviour.",
+    "subject_taken": "This subject is already linked to an account.",
+    "behaviours_missing": "A link names at least one behaviour that the source may report.",
+    # activities
+    "unknown_behaviour": "The rulebook has no such behaviour.",
+    "not_in_force": "The behaviour is not in force on that day.",
+    "wrong_unit": "The quantity is not in the unit of the behaviour.",
+    "quantity_out_of_range": "The quantity is outside the range that the behaviour allows.",
+    "missing_attribute": "The behaviour needs an attribute that was not sent.",
+    "bad_attribute": "An attribute has a value that the behaviour does not accept.",
+    "day_missing": "A running total needs the local day that it counts (on).",
+    "instant_missing": "The behaviour needs the instant of the act (at).",
+    "revision_missing": "A running total needs a revision.",
+    "in_future": "The activity lies in the future.",
+    "activity_conflict": "The activity id is known with other content.",
+    "unknown_activity": "The source has reported no such activity.",
+    "activity_reversed": "The activity was reversed by its source.",
+    # balls
+    "unknown_ball": "The forest has no such ball.",
+    "not_ripe": "The ball is still growing.",
+    "head_start": "The ball is still reserved for its owner.",
+    "expired": "The ball's life is over.",
+    "already_collected": "This user already collected from the ball.",
+    "nothing_left": "Nothing is left that this user may take.",
+    # friends
+    "not_friends": "The two users are not friends.",
+    "self_friend": "Nobody befriends their own account.",
+    "already_friends": "The two users are already friends.",
+    "already_asked": "The request is already waiting for an answer.",
+    "not_asked": "No friend request is waiting.",
+    "not_available": "This user can't be asked.",
+    "too_many_friends": "One of the two has reached the limit of friends.",
+    # offers
+    "unknown_offer": "There is no such offer.",
+    "unknown_programme": "The rulebook has no such programme.",
+    "unknown_commitment": "There is no such funding commitment.",
+    "coming": "The offer's season has not opened.",
+    "sold_out": "No tree of this offer is left.",
+    "energy_lacking": "The wallet does not hold the energy that the offer asks for.",
+    "not_funded": "No funding commitment covers this many trees.",
+    "unknown_tree": "There is no such tree.",
+    # public numbers and planting orders
+    "bad_number": "This is not the number of a tree or order; its reason says what is wrong with it.",
+    "bad_signature": "The signature, its key or its time stamp is not accepted.",
+    "season_missing": "The programme has no planting season that takes orders.",
+    "unknown_partner": "There is no such partner.",
+    "unknown_order": "This partner has no such planting order.",
+    "order_ended": "The planting order has ended; nothing more can be said about it.",
+    "order_held": "The planting order is held until a person has looked at it.",
+    "already_reported": "Planting has been reported; the order can't be cancelled any more.",
+    "message_reused": "The message id is known with other content.",
+    "not_planted": "Only an order that was declared planted can be reviewed.",
+    "own_review": "Nobody reviews what they submitted.",
+    "over_verified": "More trees would be verified than were reported.",
+    "nothing_verified": "A verified order has at least one verified tree.",
+    "evidence_missing": "A batch without evidence can't be verified.",
+    "evidence_reused": "A batch shows evidence that another batch showed before.",
+    "unknown_delivery": "There is no such delivery.",
+    "lease_lost": "Another relay has this delivery, or it was settled already.",
+    "not_stuck": "Only a delivery that waits for a person can be resolved.",
+}
+
+
+class Rejected(Exception):
+    """A refusal: one code of `CODES` with the fields that explain it. Nothing was changed, nothing is stored."""
+
+    def __init__(self, code: str, **fields: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.fields = fields
+
+    def __str__(self) -> str:
+        about = ", ".join(f"{name}={value!r}" for name, value in self.fields.items())
+        return f"{self.code}: {CODES.get(self.code, '')}" + (f" ({about})" if about else "")

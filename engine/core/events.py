@@ -1,0 +1,233 @@
+"""Facts, past tense. Rows, transfers, replies and publications are computed from them and from nothing else."""
+
+from dataclasses import dataclass, field
+
+from engine.core.state import Activity, Ball, Commitment, Link, Source, Tree
+
+
+@dataclass(slots=True)
+class AccountOpened:
+    user: int
+    reference: str | None
+    display_name: str
+    holder: str
+    province: str | None
+    zone: str
+    at: int
+
+
+@dataclass(slots=True)
+class AccountChanged:
+    """None leaves a value as it is; a new zone counts from `next_zone_at`."""
+
+    user: int
+    display_name: str | None
+    province: str | None
+    zone: str
+    next_zone: str | None
+    next_zone_at: int | None
+
+
+@dataclass(slots=True)
+class AccountStateChanged:
+    user: int
+    state: str
+
+
+@dataclass(slots=True)
+class AccountErased:
+    """The account is closed; `friends` lose it, identity, reference and links are gone."""
+
+    user: int
+    reference: str | None
+    friends: list[tuple[int, int, str]]  # (user, friend, state) rows that go
+    links: list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class SourceChanged:
+    source: Source
+    is_new: bool
+
+
+@dataclass(slots=True)
+class LinkChanged:
+    """A consent was given or withdrawn."""
+
+    link: Link
+    is_new: bool
+
+
+@dataclass(slots=True)
+class ActivityAccepted:
+    """An act entered the carbon record and, where it is worth grams, became a ball.
+
+    `cap_g` and `cap_periods` say what of the caps it used; `is_late` balls are booked expired at once.
+    """
+
+    activity: Activity
+    ball: Ball | None
+    cap_periods: tuple[str, ...]
+    is_late: bool = False
+
+
+@dataclass(slots=True)
+class ActivityRevised:
+    """A running total grew (or shrank) while its ball was growing; the deltas are signed."""
+
+    source: str
+    activity: str
+    id: int
+    user: int
+    revision: int
+    quantity: str
+    content: str
+    energy_delta_g: int
+    avoided_delta_mg: int
+    ball: Ball | None  # set where the first grams make the ball
+    floor_g: int
+    share_min_g: int
+    share_max_g: int
+    cap_periods: tuple[str, ...]
+    trace: dict[str, object]
+    at: int
+
+
+@dataclass(slots=True)
+class RevisionRecorded:
+    """A report that came too late or out of order: kept, minting nothing."""
+
+    id: int
+    revision: int
+    quantity: str
+    content: str
+    at: int
+    is_new: bool
+
+
+@dataclass(slots=True)
+class ActivityReversed:
+    """`from_ball_g` was uncollected, `from_expired_g` booked expired, `owed_g` collected by anyone: now a debt."""
+
+    source: str
+    activity: str
+    id: int
+    user: int
+    from_ball_g: int
+    from_expired_g: int
+    owed_g: int
+    avoided_mg: int
+    cap_periods: tuple[str, ...]
+    at: int
+
+
+@dataclass(slots=True)
+class EnergyCollected:
+    """`energy_g` left the ball; `repaid_g` of it repaid the collector's debt, the rest is in the wallet."""
+
+    ball: int
+    owner: int
+    collector: int
+    energy_g: int
+    repaid_g: int
+    key: str
+
+
+@dataclass(slots=True)
+class EnergyExpired:
+    ball: int
+    owner: int
+    energy_g: int
+
+
+@dataclass(slots=True)
+class FriendAsked:
+    user: int
+    friend: int
+    at: int
+
+
+@dataclass(slots=True)
+class FriendshipBegan:
+    """`user` accepted what `friend` had asked."""
+
+    user: int
+    friend: int
+    at: int
+
+
+@dataclass(slots=True)
+class FriendshipEnded:
+    """Whatever row each had of the other is gone, but for blocks; `was_friends` tells if it was a friendship."""
+
+    user: int
+    friend: int
+    was_friends: bool
+
+
+@dataclass(slots=True)
+class UserBlocked:
+    user: int
+    friend: int
+    blocked: bool
+    at: int
+
+
+@dataclass(slots=True)
+class ProgrammeFunded:
+    commitment: Commitment
+    covers: int
+
+
+@dataclass(slots=True)
+class StockGranted:
+    programme: str
+    trees: int
+
+
+@dataclass(slots=True)
+class TreeRedeemed:
+    tree: Tree
+    unit_price_minor: int
+    currency: str
+
+
+@dataclass(slots=True)
+class TreeAdvanced:
+    tree: int
+    user: int
+    state: str
+    note: str
+    at: int
+
+
+Event = (
+    AccountOpened
+    | AccountChanged
+    | AccountStateChanged
+    | AccountErased
+    | SourceChanged
+    | LinkChanged
+    | ActivityAccepted
+    | ActivityRevised
+    | RevisionRecorded
+    | ActivityReversed
+    | EnergyCollected
+    | EnergyExpired
+    | FriendAsked
+    | FriendshipBegan
+    | FriendshipEnded
+    | UserBlocked
+    | ProgrammeFunded
+    | StockGranted
+    | TreeRedeemed
+    | TreeAdvanced
+)
+
+
+@dataclass(slots=True)
+class Decision:
+    """What a command comes to: its events, and the reply for who sent it. No events: nothing is stored."""
+
+    events: list[object]
+    reply: dict[str, object] = field(default_factory=dict)

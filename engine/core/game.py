@@ -1,0 +1,66 @@
+"""The table of the game: for each command what it touches and who decides, for each event who evolves."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from engine.core import accounts, activities, energy, friends, redeem
+from engine.core import commands as c
+from engine.core import events as e
+from engine.core.context import Context
+from engine.core.events import Decision
+from engine.core.state import Touch
+
+
+class Rule(NamedTuple):
+    """How one kind of command is decided."""
+
+    touches: Callable[[Any, Any], Iterator[Touch]]
+    decide: Callable[[Any, Any, Context], Decision]
+
+
+RULES: Mapping[type, Rule] = {
+    c.OpenAccount: Rule(accounts.open_touches, accounts.open_account),
+    c.ChangeAccount: Rule(accounts.change_touches, accounts.change_account),
+    c.SuspendAccount: Rule(accounts.one_user_touches, accounts.suspend_account),
+    c.ResumeAccount: Rule(accounts.one_user_touches, accounts.resume_account),
+    c.CloseAccount: Rule(accounts.close_touches, accounts.close_account),
+    c.AddSource: Rule(accounts.source_touches, accounts.add_source),
+    c.RotateSource: Rule(accounts.source_touches, accounts.rotate_source),
+    c.LinkSource: Rule(accounts.link_touches, accounts.link_source),
+    c.WithdrawLink: Rule(accounts.link_touches, accounts.withdraw_link),
+    c.ReportActivity: Rule(activities.report_touches, activities.report),
+    c.ReverseActivity: Rule(activities.reverse_touches, activities.reverse),
+    c.CollectEnergy: Rule(energy.collect_touches, energy.collect),
+    c.BookExpiry: Rule(energy.expiry_touches, energy.book_expiry),
+    c.RequestFriend: Rule(friends.touches, friends.request),
+    c.AnswerFriend: Rule(friends.touches, friends.answer),
+    c.RemoveFriend: Rule(friends.touches, friends.remove),
+    c.BlockUser: Rule(friends.touches, friends.block),
+    c.FundProgramme: Rule(redeem.fund_touches, redeem.fund),
+    c.GrantStock: Rule(redeem.grant_touches, redeem.grant),
+    c.RedeemOffer: Rule(redeem.redeem_touches, redeem.redeem),
+    c.AdvanceTrees: Rule(redeem.advance_touches, redeem.advance),
+}
+
+EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
+    e.AccountOpened: accounts.opened,
+    e.AccountChanged: accounts.changed,
+    e.AccountStateChanged: accounts.state_changed,
+    e.AccountErased: accounts.erased,
+    e.SourceChanged: accounts.source_changed,
+    e.LinkChanged: accounts.link_changed,
+    e.ActivityAccepted: activities.accepted,
+    e.ActivityRevised: activities.revised,
+    e.RevisionRecorded: activities.recorded,
+    e.ActivityReversed: activities.reversed_,
+    e.EnergyCollected: energy.collected,
+    e.EnergyExpired: energy.expired,
+    e.FriendAsked: friends.asked,
+    e.FriendshipBegan: friends.began,
+    e.FriendshipEnded: friends.ended,
+    e.UserBlocked: friends.blocked,
+    e.ProgrammeFunded: redeem.funded,
+    e.StockGranted: redeem.granted,
+    e.TreeRedeemed: redeem.redeemed,
+    e.TreeAdvanced: redeem.advanced,
+}

@@ -1,0 +1,459 @@
+"""The rulebook as the game knows it: frozen, dated, cited values, and the look-up of what was in force on a day.
+
+Built once by `engine.rulebook` from the files of `game_rules/`. This module knows nothing of files, YAML or formulas: how a
+figure is worked out is told in `engine.core.quantify`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+CATEGORIES = ("green-travel", "avoided-trips", "reuse", "less-paper-and-plastic", "energy-efficiency")
+CONFIDENCES = ("documented", "derived", "assumed")
+OTHERS_SEE = ("category", "behaviour", "grams")
+RIPENS = ("after", "morning")
+GRANULARITIES = ("individual", "pooled")
+
+
+# --- dated, cited values ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where a number comes from. `date` is the publication's own date as it gives it: a year, a month or a day."""
+
+    id: str
+    title: str
+    publisher: str
+    date: str
+    link: str | None
+    document: str | None
+    licence: str | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One number with all that an auditor asks: how it was written, its unit, from which day, how sure, from where."""
+
+    amount: Fraction
+    text: str
+    unit: str
+    since: date
+    confidence: str
+    references: tuple[str, ...]
+    because: str
+
+    def trace(self) -> dict[str, object]:
+        """The value as a trace keeps it."""
+        return {
+            "value": self.text,
+            "unit": self.unit,
+            "from": self.since.isoformat(),
+            "confidence": self.confidence,
+            "references": list(self.references),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Generic[T]):
+    """Items by the day from which each is in force, oldest first. An item counts until the next one begins."""
+
+    days: tuple[date, ...]
+    items: tuple[T, ...]
+
+    def on(self, day: date) -> T | None:
+        """The item in force on the day; None before the first."""
+        found = bisect_right(self.days, day)
+        return self.items[found - 1] if found else None
+
+
+# --- factors ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FactorValue:
+    """One figure of a factor: of a region, describing a year, used from a day on."""
+
+    region: str
+    year: int
+    value: Value
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of a made-up factor: so much of another factor."""
+
+    factor: str
+    amount: Dated[Value | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """An emission factor by region and day, or one made of parts of others. `fallback` is tried after province and country."""
+
+    id: str
+    names: Mapping[str, str]
+    unit: str
+    boundary: str
+    fallback: tuple[str, ...]
+    by_region: Mapping[str, Dated[FactorValue]]
+    parts: tuple[Part, ...]
+
+    def find(self, on: date, province: str | None) -> FactorValue | None:
+        """The figure for a province on a day: province, then its country, then `fallback`, the first that has one."""
+        for region in (*regions_of(province), *self.fallback):
+            dated = self.by_region.get(region)
+            found = dated.on(on) if dated else None
+            if found is not None:
+                return found
+        return None
+
+
+def regions_of(province: str | None) -> tuple[str, ...]:
+    """A province (ISO 3166-2, `CN-BJ`) and its country, narrowest first; nothing when no province is known."""
+    if not province:
+        return ()
+    country = province.split("-", 1)[0]
+    return (province,) if country == province else (province, country)
+
+
+# --- formulas in force ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NoAmount:
+    """Nothing is credited, and `reason` says why (an act that earns points only avoids nothing that could be shown)."""
+
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """F1: the same grams for every activity, whatever its quantity."""
+
+    method: str
+    grams: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """F2: grams for each unit reported."""
+
+    method: str
+    grams_per_unit: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From this quantity on, these grams."""
+
+    from_quantity: Fraction
+    grams: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class StepTable:
+    """F8: the grams of the highest step that the quantity reaches; nothing below the first."""
+
+    method: str
+    steps: tuple[Step, ...]
+    since: date
+    confidence: str
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One line of a scenario: a factor times an amount of it for each functional unit (one, when not said)."""
+
+    factor: str
+    amount: Value | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenarios:
+    """F2, F3, F4a: extent × share × (baseline terms - project terms).
+
+    The extent is the reported quantity times `per_unit`, or the number sent as `attribute` where a source knows better.
+    A factor times a quantity is the case without project terms.
+    """
+
+    method: str
+    functional_unit: str
+    per_unit: Value | None
+    attribute: str | None
+    share: Value | None
+    baseline: tuple[Term, ...]
+    project: tuple[Term, ...]
+
+
+EnergyFormula = NoAmount | Constant | Ratio | StepTable
+AvoidedFormula = NoAmount | Constant | Scenarios
+
+
+# --- behaviours -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Ceilings for one user. Gram caps cut, count caps admit the first accepted. None: no such cap."""
+
+    event_g: int | None = None
+    day_g: int | None = None
+    month_g: int | None = None
+    day_count: int | None = None
+    month_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BallPolicy:
+    """How an energy ball of a behaviour lives.
+
+    ripens: `after` = `ripen_delay_h` hours after the instant named by `counts_from` (`at`, or an attribute such as
+    `completed_at`); `morning` = the next local morning, within `morning_window_min` minutes from `morning_from_min` (minutes
+    after local midnight), at a fixed offset of the user. A friend may take between `share_min_pct` and `share_max_pct` per cent
+    of the full ball (at least 1 g), never below `floor_pct` per cent of it (rounded up to whole grams).
+    """
+
+    ripens: str
+    counts_from: str
+    ripen_delay_h: int
+    life_h: int
+    floor_pct: int
+    head_start_s: int
+    share_min_pct: int
+    share_max_pct: int
+    late_limit_d: int
+    morning_from_min: int
+    morning_window_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A field that a source may send beside the quantity. kind: `number` (unit, bounds) or `instant` (RFC 3339)."""
+
+    name: str
+    kind: str
+    unit: str
+    required: bool
+    low: Value | None
+    high: Value | None
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a source must be able to show, with its grade (A: metered or settled by a third party … D: self-declared)."""
+
+    kind: str
+    grade: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourInForce:
+    """All that counts for a behaviour from `since` until the next change of any of its values, its factors or the game's."""
+
+    since: date
+    quantity_min: Decimal
+    quantity_max: Decimal
+    quantity_decimals: int
+    caps: Caps
+    cap_values: Mapping[str, Value]
+    ball: BallPolicy
+    energy: EnergyFormula
+    avoided: AvoidedFormula
+    uncertainty: Value | None
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A low-carbon act that earns energy. `others_see`: what anyone but the owner is shown of its balls."""
+
+    id: str
+    category: str
+    names: Mapping[str, str]
+    description: Mapping[str, str]
+    icon: str
+    others_see: str
+    unit: str
+    running_total: bool
+    family: str
+    evidence: tuple[Evidence, ...]
+    scenario: Mapping[str, str]
+    history: Dated[BehaviourInForce | None]
+
+    def on(self, on: date) -> BehaviourInForce | None:
+        """What is in force on the day; None when the behaviour is not."""
+        return self.history.on(on)
+
+
+# --- game, species, programmes ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class GameSettings:
+    """The game's numbers on one day; a behaviour's ball policy starts from these."""
+
+    ripen_delay_h: int
+    life_h: int
+    floor_pct: int
+    head_start_s: int
+    share_min_pct: int
+    share_max_pct: int
+    late_limit_d: int
+    morning_from_min: int
+    morning_window_min: int
+    future_tolerance_s: int
+    friends_max: int
+    collect_balls_max: int
+    forest_balls_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class GameRules:
+    """The game's settings by day."""
+
+    history: Dated[GameSettings]
+
+    def on(self, on: date) -> GameSettings:
+        """The settings of the day; before the first day, the first ones."""
+        return self.history.on(on) or self.history.items[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Species:
+    """A plant that energy can be redeemed for. `kind`: shrub, tree, mangrove, grass."""
+
+    id: str
+    names: Mapping[str, str]
+    scientific: str
+    kind: str
+    energy: Dated[Value | None]
+
+    def energy_g(self, on: date) -> int | None:
+        """Grams of energy for one plant on the day."""
+        return whole(self.energy.on(on))
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """A planting window of each year, by (month, day), both ends included. `order_by`: last day an order can still join it."""
+
+    id: str
+    names: Mapping[str, str]
+    order_by: tuple[int, int]
+    opens: tuple[int, int]
+    closes: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonWindow:
+    """One year's planting window."""
+
+    id: str
+    year: int
+    order_by_on: date
+    opens_on: date
+    closes_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A species planted by a partner at a place, in seasons, for a price in energy and in money.
+
+    `open_on` and `close_on` bound the days on which the offer can be redeemed (close included; None: no end).
+    """
+
+    id: str
+    names: Mapping[str, str]
+    species: str
+    partner: str
+    region: str
+    site: Mapping[str, str]
+    latitude: Decimal
+    longitude: Decimal
+    open_on: date
+    close_on: date | None
+    seasons: tuple[Season, ...]
+    granularity: str
+    currency: str
+    energy: Dated[Value | None]
+    unit_price: Dated[Value | None]
+    order_min: Dated[Value | None]
+    wait_max: Dated[Value | None]
+
+    def energy_g(self, on: date) -> int | None:
+        """Grams of energy for one plant on the day (the species' price unless the programme has its own)."""
+        return whole(self.energy.on(on))
+
+    def unit_price_minor(self, on: date) -> int | None:
+        """What a plant costs the funder on the day, in minor units of `currency`."""
+        return whole(self.unit_price.on(on))
+
+    def order_min_trees(self, on: date) -> int | None:
+        """The smallest order that the partner takes, in plants."""
+        return whole(self.order_min.on(on))
+
+    def wait_max_d(self, on: date) -> int | None:
+        """The longest that a redeemed plant waits for its order, in days."""
+        return whole(self.wait_max.on(on))
+
+    def next_season(self, on: date) -> SeasonWindow:
+        """The first planting window that an order of the day can still join."""
+        windows = [
+            _window(season, year) for year in (on.year, on.year + 1, on.year + 2) for season in self.seasons
+        ]
+        return min(
+            (window for window in windows if window.order_by_on >= on), key=lambda window: window.opens_on
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """A checked rulebook. `hash` is the SHA-256 of its content whatever its formatting. `memo` keeps worked-out plans."""
+
+    hash: str
+    game: GameRules
+    behaviours: Mapping[str, Behaviour]
+    species: Mapping[str, Species]
+    programmes: Mapping[str, Programme]
+    factors: Mapping[str, Factor]
+    references: Mapping[str, Reference]
+    regions: frozenset[str]
+    memo: dict[tuple[str, date, str | None], object] = field(default_factory=dict, compare=False, repr=False)
+
+    def game_on(self, on: date) -> GameSettings:
+        """The game's settings on a day."""
+        return self.game.on(on)
+
+    def region_of(self, province: str | None) -> str | None:
+        """The narrowest region with a factor of its own that the province lies in; None when there is none."""
+        for region in regions_of(province):
+            if region in self.regions:
+                return region
+        return None
+
+
+def whole(value: Value | None) -> int | None:
+    """A value that must be a whole number, as int."""
+    return None if value is None else int(value.amount)
+
+
+def _window(season: Season, year: int) -> SeasonWindow:
+    opens = date(year, *season.opens)
+    closes = date(year if season.closes >= season.opens else year + 1, *season.closes)
+    order_by = date(year if season.order_by <= season.opens else year - 1, *season.order_by)
+    return SeasonWindow(season.id, year, order_by, opens, closes)

@@ -1,0 +1,57 @@
+"""Instants, days and zones. An instant is an integer of milliseconds since the Unix epoch, UTC."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from engine.core.errors import Rejected
+
+SECOND_MS = 1000
+MINUTE_MS = 60 * SECOND_MS
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+ID_MAX = 2**53 - 1  # ids stay exact in JavaScript numbers
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+@lru_cache(maxsize=4096)
+def rfc3339(at: int) -> str:
+    """The instant as text on the wire, `2026-11-23T07:00:00.000Z`."""
+    whole, ms = divmod(at, SECOND_MS)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+def instant(text: str) -> int:
+    """The instant that an RFC 3339 text names; an offset or Z is required. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset; write 2026-11-23T07:00:00Z")
+    return (moment - _EPOCH) // _MS
+
+
+@lru_cache(maxsize=1024)
+def zone_of(name: str) -> ZoneInfo:
+    """The IANA zone of that name. Raises Rejected(bad_zone)."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as problem:
+        raise Rejected("bad_zone", zone=name[:64]) from problem
+
+
+def local_day(at: int, zone: str) -> date:
+    """The calendar day on which the instant falls in the zone."""
+    return datetime.fromtimestamp(at / SECOND_MS, zone_of(zone)).date()
+
+
+def local_instant(day: date, second_of_day: int, zone: str) -> int:
+    """The instant of a wall-clock second on a local day; in a gap of summer time, the instant that the gap ends at."""
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone_of(zone))
+    wall = midnight + timedelta(seconds=second_of_day)
+    return (wall.astimezone(UTC) - _EPOCH) // _MS
+
+
+def second_midnight_after(at: int, zone: str) -> int:
+    """The second local midnight after the instant: from then on a change of zone counts."""
+    return local_instant(local_day(at, zone) + timedelta(days=2), 0, zone)

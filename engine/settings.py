@@ -1,0 +1,115 @@
+"""All settings, from the environment (SAXAUL_…) or a `.env` file; each with its unit in its name.
+
+Made once at start and handed on; nothing reads the environment later.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEMO_TOKEN_SECRET = "saxaul-demo-token-secret-not-for-production"
+DEMO_SERVER_KEY = "saxaul-demo-server-key-not-for-production"
+DEMO_OPERATOR_KEY = "saxaul-demo-operator-key-not-for-production"
+SECRET_CHARACTERS_MIN = 32
+
+
+class SettingsError(Exception):
+    """A setting that can't be served with; the text says which and how to mend it."""
+
+
+class Settings(BaseSettings):
+    """Saxaul's settings. The defaults serve one person on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="SAXAUL_", env_file=".env", extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database_url: str = Field(
+        "sqlite:///saxaul.db", description="sqlite:///path or postgresql://user:password@host/name."
+    )
+    redis_url: str | None = Field(
+        None, description="redis://host:port/0; joins several processes on one database."
+    )
+    game_rules: Path | None = Field(None, description="Folder of the rulebook; the shipped one if not set.")
+
+    token_secret: str = Field(DEMO_TOKEN_SECRET, description="HMAC key of the app's user tokens (HS256).")
+    token_jwks: Path | None = Field(
+        None, description="File with the app's public keys (JWKS), instead of the HMAC key."
+    )
+    token_audience: str = Field("saxaul", description="The `aud` that a user token must name.")
+    server_key: str = Field(DEMO_SERVER_KEY, description="The app server's key for accounts and links.")
+    operator_key: str = Field(
+        DEMO_OPERATOR_KEY, description="The operator's key for reviews, funding and sources."
+    )
+    origins: list[str] = Field(
+        default_factory=list,
+        description="Origins that browsers may connect from, besides this server's own address.",
+    )
+
+    frame_bytes_max: int = Field(65_536, description="Largest frame taken from a client.")
+    body_bytes_max: int = Field(1_048_576, description="Largest HTTP body.")
+    activities_max: int = Field(1_000, description="Activities in one ingestion call.")
+    send_queue_bytes_max: int = Field(262_144, description="Unsent bytes at which a slow reader is closed.")
+    outstanding_max: int = Field(
+        64, description="Commands of one connection that may wait for their replies."
+    )
+    commands_per_s: float = Field(20.0, description="Commands a second of one connection; 0 sets no limit.")
+    commands_burst: int = Field(
+        60, description="Commands that a connection may send at once before the rate counts."
+    )
+    connections_max: int = Field(20_000, description="Open sockets of one process.")
+    connections_per_user_max: int = Field(8, description="Open sockets of one user in one process.")
+    channels_max: int = Field(128, description="Subscriptions of one connection.")
+    connect_timeout_s: float = Field(10.0, description="A socket that has not connected by then is closed.")
+    ping_s: float = Field(25.0, description="How often the server pings, as clients are told.")
+    pong_s: float = Field(10.0, description="How long a client may take to answer a ping.")
+    history_s: float = Field(600.0, description="How long publications are kept for recovery.")
+    history_bytes_max: int = Field(268_435_456, description="Memory for all publications kept.")
+    queue_commands_max: int = Field(20_000, description="Commands that may wait for the writer.")
+    drain_s: float = Field(10.0, description="Time in which connections are closed at shutdown.")
+    signature_tolerance_s: int = Field(300, description="How old a signed request may be.")
+    readers: int = Field(4, ge=1, description="Database connections for reading.")
+
+    announce_s: float = Field(1.0, description="How often ripening is announced.")
+    expiry_s: float = Field(5.0, description="How often expiry is booked.")
+    orders_s: float = Field(10.0, description="How often planting orders are formed and followed up.")
+
+    partner_simulator_url: str | None = Field(
+        None, description="Address of a partner simulator; none: orders wait."
+    )
+    partner_simulator_key: str | None = Field(None, description="Key for that simulator.")
+
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_json: bool = Field(True, description="One JSON object a line; false for a terminal.")
+    demo: bool = Field(False, description="Demo mode: well-known secrets and a village of demo users.")
+
+    def check(self) -> None:
+        """Refuse well-known or short secrets wherever others could reach the server. Raises SettingsError."""
+        if is_loopback(self.host):
+            return
+        for name, demo in (
+            ("token_secret", DEMO_TOKEN_SECRET),
+            ("server_key", DEMO_SERVER_KEY),
+            ("operator_key", DEMO_OPERATOR_KEY),
+        ):
+            value = getattr(self, name)
+            if name == "token_secret" and self.token_jwks is not None:
+                continue
+            if value == demo or len(value) < SECRET_CHARACTERS_MIN:
+                raise SettingsError(
+                    f"SAXAUL_{name.upper()} is the demo's or shorter than {SECRET_CHARACTERS_MIN} characters, "
+                    f"which is refused off loopback ({self.host}). Set it to a random text: "
+                    "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+                )
+        if self.demo:
+            raise SettingsError(f"demo mode is refused off loopback ({self.host})")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,107 @@
+"""Reads what a group's commands touch onto the shelves: one query a table, rows that lock first and in key order.
+
+What a command touches may depend on rows (a subject leads to a user), so it asks until nothing new is named.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from engine.core.state import By, State, Touch
+from engine.store.database import Rows, Select, Transaction
+from engine.store.mapping import ShelfTable
+
+ROUNDS_MAX = 12
+
+Touches = Callable[[Any, State], Iterable[Touch]]
+
+
+class _Wanted:
+    """Keys of one shelf that were named and are not loaded yet."""
+
+    def __init__(self) -> None:
+        self.keys: set[Any] = set()
+        self.by: dict[str, set[int | str]] = {}
+
+    def add(self, key: Any) -> None:
+        if type(key) is By:
+            self.by.setdefault(key.column, set()).add(key.value)
+        else:
+            self.keys.add(key)
+
+
+async def load(
+    tx: Transaction,
+    tables: Mapping[str, ShelfTable],
+    state: State,
+    commands: Sequence[Any],
+    touches: Touches,
+    is_shared: bool,
+) -> None:
+    """Fill the state. On a shared database, what was read before the last lock was taken is read again."""
+    seen_before_lock: dict[str, _Wanted] = {}
+    for _ in range(ROUNDS_MAX):
+        wanted = _missing(state, commands, touches)
+        if not wanted:
+            return
+        locking = sorted(
+            (name for name in wanted if tables[name].kind.locks), key=lambda name: tables[name].kind.locks
+        )
+        plain = [name for name in wanted if not tables[name].kind.locks]
+        for name in locking:
+            await _fill(tx, tables, state, {name: wanted[name]}, lock=True)
+        if locking and seen_before_lock and is_shared:
+            await _fill(tx, tables, state, seen_before_lock, lock=False)
+        await _fill(tx, tables, state, {name: wanted[name] for name in plain}, lock=False)
+        for name in plain:
+            seen = seen_before_lock.setdefault(name, _Wanted())
+            seen.keys |= wanted[name].keys
+            for column, values in wanted[name].by.items():
+                seen.by.setdefault(column, set()).update(values)
+    raise RuntimeError(f"touches of {[type(command).__name__ for command in commands[:3]]} never settle")
+
+
+def _missing(state: State, commands: Sequence[Any], touches: Touches) -> dict[str, _Wanted]:
+    wanted: dict[str, _Wanted] = {}
+    shelves = state.shelves
+    for command in commands:
+        for name, key in touches(command, state):
+            shelf = shelves[name]
+            if key in (shelf.by if type(key) is By else shelf):
+                continue
+            if name not in wanted:
+                wanted[name] = _Wanted()
+            wanted[name].add(key)
+    return wanted
+
+
+async def _fill(
+    tx: Transaction,
+    tables: Mapping[str, ShelfTable],
+    state: State,
+    wanted: Mapping[str, _Wanted],
+    lock: bool,
+) -> None:
+    steps: list[Select] = []
+    names: list[str] = []
+    for name, some in wanted.items():
+        about = tables[name]
+        if some.keys:
+            steps.append(Select(about.table, about.columns, about.kind.key, sorted(some.keys), lock))
+            names.append(name)
+        for column, values in some.by.items():
+            steps.append(Select(about.table, about.columns, (column,), sorted(values), lock))
+            names.append(name)
+    for name, some in wanted.items():
+        shelf = state.shelves[name]
+        for key in some.keys:
+            shelf.loaded(key, None)
+        shelf.by.update(By(column, value) for column, values in some.by.items() for value in values)
+    for name, rows in zip(names, await tx.run(steps), strict=True):
+        _shelve(tables[name], state, rows)
+
+
+def _shelve(about: ShelfTable, state: State, rows: Rows) -> None:
+    shelf = state.shelves[about.kind.name]
+    for values in rows:
+        row = about.row(values)
+        shelf.loaded(about.key_of(row), row)

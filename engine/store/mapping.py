@@ -1,0 +1,80 @@
+"""Joins each shelf to its table: which columns, which of them JSON. The one place that knows both sides."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import Table
+from sqlmodel import SQLModel
+
+from engine.core.state import GAME_SHELVES, ShelfKind
+from engine.store import tables
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfTable:
+    """A shelf's table and how a row travels between the two."""
+
+    kind: ShelfKind
+    table: Table
+    columns: tuple[str, ...]
+    json_places: tuple[int, ...]
+    key_of: Callable[[Any], Any]
+    values_of: Callable[[Any], tuple[Any, ...]]
+
+    def row(self, values: tuple[Any, ...]) -> Any:
+        """The dataclass of a database row."""
+        if not self.json_places:
+            return self.kind.row(*values)
+        decoded = list(values)
+        for place in self.json_places:
+            text = values[place]
+            decoded[place] = [] if text == "[]" else _decode(text)
+        return self.kind.row(*decoded)
+
+    def encoded(self, row: Any, columns: tuple[str, ...]) -> tuple[Any, ...]:
+        """Values of the named columns, ready for the database."""
+        return tuple(
+            value if not isinstance(value, (list, dict)) else _json_text(value)
+            for value in attrgetter(*columns)(row)
+        )
+
+
+def _json_text(value: list[Any] | dict[str, Any]) -> str:
+    return _encode(value).decode() if value else ("[]" if isinstance(value, list) else "{}")
+
+
+def shelf_table(kind: ShelfKind, model: type[SQLModel]) -> ShelfTable:
+    """Check that the row's fields are the table's columns, and join the two."""
+    table: Table = model.__table__  # type: ignore[attr-defined]
+    columns = tuple(field.name for field in fields(kind.row))
+    if set(columns) != set(table.c.keys()):
+        raise TypeError(f"{kind.name}: row {columns} and table {tuple(table.c.keys())} differ")
+    places = tuple(place for place, name in enumerate(columns) if table.c[name].info.get("json"))
+    return ShelfTable(kind, table, columns, places, attrgetter(*kind.key), attrgetter(*columns))
+
+
+_GAME_MODELS: Mapping[str, type[SQLModel]] = {
+    "users": tables.Users,
+    "stocks": tables.Stocks,
+    "identities": tables.Identities,
+    "references": tables.References,
+    "balls": tables.Balls,
+    "activities": tables.Activities,
+    "revisions": tables.Revisions,
+    "caps": tables.Caps,
+    "sources": tables.Sources,
+    "links": tables.Links,
+    "friends": tables.Friends,
+    "commitments": tables.Commitments,
+    "trees": tables.Trees,
+}
+
+GAME_TABLES: Mapping[str, ShelfTable] = {
+    kind.name: shelf_table(kind, _GAME_MODELS[kind.name]) for kind in GAME_SHELVES
+}

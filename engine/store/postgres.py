@@ -1,0 +1,195 @@
+"""PostgreSQL through asyncpg: arrays in, arrays out, rows locked in key order. Any number of processes.
+
+Knows nothing of commands. `synchronous_commit` is left as the server has it: on, unless an operator decides otherwise.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Table
+
+from engine.store.database import (
+    Conflict,
+    DatabaseAway,
+    Insert,
+    Rows,
+    Select,
+    Step,
+    Update,
+    numbered,
+    pg_type,
+    quoted,
+)
+
+COMMAND_TIMEOUT_S = 60
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+IN_THE_WAY = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IntegrityConstraintViolationError,
+)
+
+
+def _arrays(table: Table, columns: Sequence[str], first: int = 1) -> str:
+    return ", ".join(f"${place}::{pg_type(table, name)}[]" for place, name in enumerate(columns, start=first))
+
+
+@lru_cache(maxsize=256)
+def _select(table: Table, columns: tuple[str, ...], by: tuple[str, ...], lock: bool) -> str:
+    if len(by) == 1:
+        sql = f'SELECT {quoted(columns)} FROM {table.name} WHERE "{by[0]}" = ANY({_arrays(table, by)})'
+        return sql + (f' ORDER BY "{by[0]}" FOR NO KEY UPDATE' if lock else "")
+    on = " AND ".join(f't."{name}" = k."{name}"' for name in by)
+    keys = f"unnest({_arrays(table, by)}) AS k({quoted(by)})"
+    sql = f"SELECT {quoted(columns, 't.')} FROM {keys} JOIN {table.name} AS t ON {on}"
+    return sql + (f" ORDER BY {quoted(by, 't.')} FOR NO KEY UPDATE OF t" if lock else "")
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table.name} ({quoted(columns)}) SELECT * FROM unnest({_arrays(table, columns)})"
+
+
+@lru_cache(maxsize=256)
+def _update(table: Table, columns: tuple[str, ...], by: tuple[str, ...]) -> str:
+    names = (*columns, *by)
+    values = ", ".join(f'"{name}" = v."{name}"' for name in columns)
+    on = " AND ".join(f't."{name}" = v."{name}"' for name in by)
+    return (
+        f"UPDATE {table.name} AS t SET {values} "
+        f"FROM unnest({_arrays(table, names)}) AS v({quoted(names)}) WHERE {on}"
+    )
+
+
+@lru_cache(maxsize=256)
+def _delete(table: Table, by: tuple[str, ...]) -> str:
+    on = " AND ".join(f't."{name}" = k."{name}"' for name in by)
+    return f"DELETE FROM {table.name} AS t USING unnest({_arrays(table, by)}) AS k({quoted(by)}) WHERE {on}"
+
+
+def _columns(rows: Sequence[Any], width: int) -> list[list[Any]]:
+    if width == 1 and rows and not isinstance(rows[0], tuple):
+        return [list(rows)]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+class _View:
+    """Queries on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def fetch(self, sql: str, *params: Any) -> Rows:
+        adapted, _ = numbered(sql, "= ANY({})")
+        return [tuple(row) for row in await self._connection.fetch(adapted, *params)]
+
+
+class _Transaction(_View):
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        return [await self._step(step) for step in steps]
+
+    async def _step(self, step: Step) -> Rows:
+        if isinstance(step, Select):
+            sql = _select(step.table, step.columns, step.by, step.lock)
+            arrays = _columns(step.keys, len(step.by))
+            return [tuple(row) for row in await self._connection.fetch(sql, *arrays)]
+        if isinstance(step, Insert):
+            sql, width, rows = _insert(step.table, step.columns), len(step.columns), step.rows
+        elif isinstance(step, Update):
+            sql, rows = _update(step.table, step.columns, step.by), step.rows
+            width = len(step.columns) + len(step.by)
+        else:
+            sql, width, rows = _delete(step.table, step.by), len(step.by), step.keys
+        await self._connection.execute(sql, *_columns(rows, width))
+        return []
+
+    async def execute(self, sql: str, *params: Any) -> None:
+        await self._connection.execute(numbered(sql, "= ANY({})")[0], *params)
+
+    async def now(self) -> int | None:
+        sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+        return await self._connection.fetchval(sql)
+
+    async def journal_ids(self, count: int) -> Sequence[int]:
+        rows = await self._connection.fetch(
+            "SELECT nextval('journal_ids') FROM generate_series(1, $1)", count
+        )
+        return [row[0] for row in rows]
+
+
+class PostgresDatabase:
+    """A pool of connections to one PostgreSQL database."""
+
+    dialect = "postgresql"
+    is_shared = True
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(cls, url: str, readers: int) -> "PostgresDatabase":
+        with _translated():
+            pool = await asyncpg.create_pool(
+                plain_url(url),
+                min_size=1,
+                max_size=readers + 2,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings={"application_name": "saxaul", "jit": "off"},
+            )
+        return cls(pool)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[_View]:
+        with _translated():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield _View(connection)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[_Transaction]:
+        with _translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield _Transaction(connection)
+
+    async def reserve_ids(self, count: int) -> range:
+        sql = "SELECT setval('ids', nextval('ids') + $1 - 1)"
+        with _translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(hashtext('saxaul.ids'))")
+                last = await connection.fetchval(sql, count)
+        return range(last - count + 1, last + 1)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+
+class _translated:
+    """The driver's many errors as the two that the writer knows."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
+        if isinstance(problem, IN_THE_WAY):
+            raise Conflict(str(problem)) from problem
+        if isinstance(problem, AWAY):
+            raise DatabaseAway(str(problem) or type(problem).__name__) from problem
+
+
+def plain_url(url: str) -> str:
+    """The url as asyncpg wants it, without SQLAlchemy's driver suffix."""
+    return "postgresql://" + url.split("://", 1)[1]

@@ -1,0 +1,210 @@
+"""SQLite: one writing connection in a thread of its own, a few reading ones, WAL and a sync at every commit.
+
+Knows nothing of commands. A write transaction is BEGIN IMMEDIATE, so that it can't lose an update to another.
+"""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Table
+
+from engine.store.database import (
+    Conflict,
+    DatabaseAway,
+    Insert,
+    Rows,
+    Select,
+    Step,
+    Update,
+    numbered,
+    quoted,
+)
+
+T = TypeVar("T")
+BUSY_TIMEOUT_MS = 5000
+CACHE_KIB = 256 * 1024
+IN_LIST = "IN (SELECT value FROM json_each({}))"
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection with the settings that the engine relies on."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA secure_delete=ON")  # an erased name leaves no trace in free pages
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute("PRAGMA temp_store=MEMORY")
+    return connection
+
+
+def _as_lists(sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
+    adapted, lists = numbered(sql, IN_LIST)
+    values = [
+        json.dumps(list(value)) if is_list else value for value, is_list in zip(params, lists, strict=True)
+    ]
+    return adapted.replace("$", "?"), values
+
+
+@lru_cache(maxsize=256)
+def _select(table: Table, columns: tuple[str, ...], by: tuple[str, ...]) -> str:
+    if len(by) == 1:
+        where = f'"{by[0]}" IN (SELECT value FROM json_each(?))'
+        return f"SELECT {quoted(columns)} FROM {table.name} WHERE {where}"
+    on = " AND ".join(f'"{name}" = j.value ->> {place}' for place, name in enumerate(by))
+    return f"SELECT {quoted(columns, 't.')} FROM json_each(?) AS j CROSS JOIN {table.name} AS t WHERE {on}"
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table.name} ({quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"
+
+
+@lru_cache(maxsize=256)
+def _update(table: Table, columns: tuple[str, ...], by: tuple[str, ...]) -> str:
+    values = ", ".join(f'"{name}" = ?' for name in columns)
+    return f"UPDATE {table.name} SET {values} WHERE " + " AND ".join(f'"{name}" = ?' for name in by)
+
+
+@lru_cache(maxsize=256)
+def _delete(table: Table, by: tuple[str, ...]) -> str:
+    return f"DELETE FROM {table.name} WHERE " + " AND ".join(f'"{name}" = ?' for name in by)
+
+
+def _step(connection: sqlite3.Connection, step: Step) -> Rows:
+    if isinstance(step, Select):
+        keys = json.dumps(list(step.keys))
+        return connection.execute(_select(step.table, step.columns, step.by), (keys,)).fetchall()
+    if isinstance(step, Insert):
+        connection.executemany(_insert(step.table, step.columns), step.rows)
+    elif isinstance(step, Update):
+        connection.executemany(_update(step.table, step.columns, step.by), step.rows)
+    else:
+        keys = step.keys if len(step.by) > 1 else [(key,) for key in step.keys]
+        connection.executemany(_delete(step.table, step.by), keys)
+    return []
+
+
+class _View:
+    """Queries on one connection, each in its thread."""
+
+    def __init__(self, connection: sqlite3.Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.IntegrityError as problem:
+            raise Conflict(str(problem)) from problem
+        except sqlite3.OperationalError as problem:
+            raise DatabaseAway(str(problem)) from problem
+
+    async def fetch(self, sql: str, *params: Any) -> Rows:
+        adapted, values = _as_lists(sql, params)
+        return await self._do(lambda: self._connection.execute(adapted, values).fetchall())
+
+
+class _Transaction(_View):
+    def __init__(
+        self, connection: sqlite3.Connection, thread: ThreadPoolExecutor, journal: "_Counter"
+    ) -> None:
+        super().__init__(connection, thread)
+        self._journal = journal
+
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        return await self._do(lambda: [_step(self._connection, step) for step in steps])
+
+    async def execute(self, sql: str, *params: Any) -> None:
+        await self.fetch(sql, *params)
+
+    async def now(self) -> int | None:
+        return None
+
+    async def journal_ids(self, count: int) -> Sequence[int]:
+        return self._journal.take(count)
+
+
+class _Counter:
+    """The last id of the journal; this process is the only writer."""
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+
+    def take(self, count: int) -> range:
+        self.last += count
+        return range(self.last - count + 1, self.last + 1)
+
+
+class SqliteDatabase:
+    """A SQLite file. Exactly one process may write it at a time: see `engine.store.lock`."""
+
+    dialect = "sqlite"
+    is_shared = False
+
+    def __init__(self, path: str, readers: int) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        self._writer = connect(path)
+        last = self._writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
+        self._journal = _Counter(last)
+        self._lock = asyncio.Lock()
+        self._read_thread = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
+        self._idle: asyncio.Queue[sqlite3.Connection] = asyncio.Queue()
+        self._all = [connect(path) for _ in range(readers)]
+        for connection in self._all:
+            connection.execute("PRAGMA query_only=ON")
+            self._idle.put_nowait(connection)
+
+    @classmethod
+    async def open(cls, path: str, readers: int) -> "SqliteDatabase":
+        try:
+            return cls(path, readers)
+        except sqlite3.OperationalError as problem:
+            raise DatabaseAway(f"{path}: {problem}") from problem
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[_View]:
+        connection = await self._idle.get()
+        view = _View(connection, self._read_thread)
+        try:
+            await view.fetch("BEGIN")
+            yield view
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._idle.put_nowait(connection)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[_Transaction]:
+        async with self._lock:
+            transaction = _Transaction(self._writer, self._thread, self._journal)
+            last = self._journal.last
+            try:
+                await transaction.fetch("BEGIN IMMEDIATE")
+                yield transaction
+                await transaction.fetch("COMMIT")
+            except BaseException:
+                self._journal.last = last
+                if self._writer.in_transaction:
+                    await transaction.fetch("ROLLBACK")
+                raise
+
+    async def reserve_ids(self, count: int) -> range:
+        async with self.write() as transaction:
+            [(first,)] = await transaction.fetch("SELECT next FROM counters WHERE name = 'ids'")
+            await transaction.execute("UPDATE counters SET next = ? WHERE name = 'ids'", first + count)
+        return range(first, first + count)
+
+    async def close(self) -> None:
+        self._thread.shutdown()
+        self._read_thread.shutdown()
+        for connection in (self._writer, *self._all):
+            connection.close()
