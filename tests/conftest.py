@@ -109,7 +109,7 @@ def redis_url(redis_server: Redis) -> str:
 
 @pytest_asyncio.fixture
 async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
-    """`await start_server(**settings)`: the real `saxaul serve`, ready; ended afterwards. Settings as in Settings."""
+    """`await start_server(**settings)`: the real `saxaul serve`, ready. Keywords are fields of Settings."""
     servers: list[Server] = []
 
     async def start(**settings: object) -> Server:
@@ -143,7 +143,7 @@ async def sdk_py() -> AsyncIterator[PySdk]:
 
 @pytest_asyncio.fixture
 async def sdk_js() -> AsyncIterator[JsSdk]:
-    """The official JavaScript SDK in a Node process of its own; skips where Node or npm's registry is out of reach."""
+    """The official JavaScript SDK in a Node process of its own; skips where it cannot be installed."""
     sdk = JsSdk()
     try:
         await sdk.start()

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -34,12 +34,15 @@ ROOT = Path(__file__).parents[2]
 
 def test_child_that_never_gets_ready_tells_its_log(tmp_path: Path) -> None:
     child = Child([sys.executable, "-c", "print('about to give up')"], tmp_path / "log")
-    with pytest.raises(StartFailed, match="ended with 0(?s:.*)about to give up"):
+    with pytest.raises(StartFailed, match=r"ended with 0(?s:.*)about to give up"):
         child.wait_until(lambda: False, "it", 10)
 
 
 def test_kill_takes_the_grandchildren_along(tmp_path: Path) -> None:
-    script = "import subprocess, time; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); time.sleep(600)"
+    script = (
+        "import subprocess, time; p = subprocess.Popen(['sleep', '600']);"
+        "print(p.pid, flush=True); time.sleep(600)"
+    )
     child = Child([sys.executable, "-c", script], tmp_path / "log")
     child.wait_until(lambda: bool(child.log_text().strip()), "it", 10)
     grandchild = int(child.log_text())
@@ -77,7 +80,7 @@ def wait_gone(pid: int) -> bool:
 
 # Databases
 
-# a session cut from the server's side shows as any of these, depending on what asyncpg was doing at that instant
+# a session cut from the server's side shows as any of these, depending on what asyncpg was just doing
 CUT = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
@@ -104,9 +107,8 @@ async def test_postgres_keeps_what_was_committed(postgres: Postgres, postgres_ur
     with pytest.raises(CUT):
         await connection.execute("SELECT 1")
     connection.terminate()
-    assert "INSERT 0 1" == await postgres.execute(
-        "INSERT INTO kept VALUES (2)", postgres_url.rpartition("/")[2]
-    )
+    database = postgres_url.rpartition("/")[2]
+    assert await postgres.execute("INSERT INTO kept VALUES (2)", database) == "INSERT 0 1"
     assert "COPY public.kept" in await postgres.dump(postgres_url)
 
 
@@ -138,6 +140,8 @@ async def test_redis_forgets_when_it_crashes(redis_server: Redis) -> None:
 
 # The proxy
 
+Dial = Callable[[int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
 
 class Line:
     """A TCP server that echoes and counts, for the proxy to stand before."""
@@ -164,8 +168,18 @@ async def line() -> AsyncIterator[tuple[Line, int]]:
     listener.close()
 
 
-async def dial(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", port)
+@pytest_asyncio.fixture
+async def dial() -> AsyncIterator[Dial]:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writers.append(writer)
+        return reader, writer
+
+    yield connect
+    for writer in writers:
+        writer.transport.abort()
 
 
 async def nothing_comes(reader: asyncio.StreamReader, seconds: float = 0.3) -> bool:
@@ -176,7 +190,9 @@ async def nothing_comes(reader: asyncio.StreamReader, seconds: float = 0.3) -> b
     return False
 
 
-async def test_proxy_passes_bytes_and_ends(line: tuple[Line, int], start_proxy: StartProxy) -> None:
+async def test_proxy_passes_bytes_and_ends(
+    line: tuple[Line, int], start_proxy: StartProxy, dial: Dial
+) -> None:
     talker, port = line
     proxy = await start_proxy(port)
     reader, writer = await dial(proxy.port)
@@ -187,7 +203,7 @@ async def test_proxy_passes_bytes_and_ends(line: tuple[Line, int], start_proxy: 
 
 
 async def test_proxy_swallows_without_a_word_and_new_connections_work_after(
-    line: tuple[Line, int], start_proxy: StartProxy
+    line: tuple[Line, int], start_proxy: StartProxy, dial: Dial
 ) -> None:
     talker, port = line
     proxy = await start_proxy(port)
@@ -208,7 +224,9 @@ async def test_proxy_swallows_without_a_word_and_new_connections_work_after(
     assert talker.got == b"ab"
 
 
-async def test_proxy_does_not_tell_the_client_of_an_end_in_the_blackout(start_proxy: StartProxy) -> None:
+async def test_proxy_does_not_tell_the_client_of_an_end_in_the_blackout(
+    start_proxy: StartProxy, dial: Dial
+) -> None:
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.2)
         writer.close()
@@ -222,7 +240,9 @@ async def test_proxy_does_not_tell_the_client_of_an_end_in_the_blackout(start_pr
     listener.close()
 
 
-async def test_proxy_holds_and_delivers_all(line: tuple[Line, int], start_proxy: StartProxy) -> None:
+async def test_proxy_holds_and_delivers_all(
+    line: tuple[Line, int], start_proxy: StartProxy, dial: Dial
+) -> None:
     _, port = line
     proxy = await start_proxy(port)
     reader, writer = await dial(proxy.port)
@@ -236,7 +256,7 @@ async def test_proxy_holds_and_delivers_all(line: tuple[Line, int], start_proxy:
     assert await asyncio.wait_for(reader.readexactly(4), 2) == b"held"
 
 
-async def test_proxy_resumes_with_a_hole(line: tuple[Line, int], start_proxy: StartProxy) -> None:
+async def test_proxy_resumes_with_a_hole(line: tuple[Line, int], start_proxy: StartProxy, dial: Dial) -> None:
     talker, port = line
     proxy = await start_proxy(port)
     reader, writer = await dial(proxy.port)
@@ -252,7 +272,7 @@ async def test_proxy_resumes_with_a_hole(line: tuple[Line, int], start_proxy: St
 
 
 async def test_proxy_cuts_after_so_many_bytes_and_resets(
-    line: tuple[Line, int], start_proxy: StartProxy
+    line: tuple[Line, int], start_proxy: StartProxy, dial: Dial
 ) -> None:
     _, port = line
     proxy = await start_proxy(port)
@@ -266,7 +286,9 @@ async def test_proxy_cuts_after_so_many_bytes_and_resets(
         await asyncio.wait_for(reader.readexactly(1), 2)
 
 
-async def test_proxy_delays_refuses_and_takes_back(line: tuple[Line, int], start_proxy: StartProxy) -> None:
+async def test_proxy_delays_refuses_and_takes_back(
+    line: tuple[Line, int], start_proxy: StartProxy, dial: Dial
+) -> None:
     _, port = line
     proxy = await start_proxy(port)
     proxy.delay_s = 0.1

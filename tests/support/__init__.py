@@ -1,1 +1,1 @@
-"""What tests share: real servers, real client SDKs and a network that can be made bad. Knows nothing of the game."""
+"""What tests share: real servers, real client SDKs, a bad network. Knows nothing of the game."""

@@ -1,6 +1,6 @@
 """Finds Node.js and installs the official JavaScript SDK for the tests, once per version set.
 
-Node from PATH (18 or newer), else from the wheel of the test extra. Packages go to .cache/ beside the project;
+Node from PATH (18 or newer), else from the wheel of the test extra. Packages go to .cache/ of the project;
 after that no network is used. Where npm cannot reach its registry, NodeMissing tells the reason to skip.
 """
 
@@ -50,7 +50,7 @@ def find_node() -> Node:
 
 
 def sdk_modules() -> Path:
-    """The folder that holds node_modules with exactly the versions of js/package.json, installed if need be."""
+    """The folder whose node_modules has exactly the versions of js/package.json, installed if need be."""
     wanted = (_HERE / "package.json").read_bytes()
     folder = _CACHE / hashlib.sha256(wanted).hexdigest()[:16]
     with _only_one(_CACHE):
@@ -75,6 +75,7 @@ def _install(node: Node, package_json: bytes, folder: Path) -> None:
             capture_output=True,
             text=True,
             timeout=_INSTALL_TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         raise NodeMissing(f"npm install took over {_INSTALL_TIMEOUT_S} s") from late
@@ -85,10 +86,12 @@ def _install(node: Node, package_json: bytes, folder: Path) -> None:
 
 def _major(executable: str) -> int:
     try:
-        said = subprocess.run([executable, "--version"], capture_output=True, text=True, timeout=20).stdout
-    except (OSError, subprocess.TimeoutExpired):
+        said = subprocess.run(
+            [executable, "--version"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
         return 0
-    found = re.match(r"v(\d+)\.", said)
+    found = re.match(r"v(\d+)\.", said.stdout)
     return int(found[1]) if found else 0
 
 

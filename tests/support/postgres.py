@@ -1,6 +1,6 @@
 """A real PostgreSQL server for tests, with durable settings, that can be stopped, crashed and started again.
 
-Binaries: SAXAUL_TEST_POSTGRES_BIN, else PATH, else the distribution's folder, else the wheel of the test extra.
+Binaries: SAXAUL_TEST_POSTGRES_BIN, PATH, the distribution's folder, or the wheel of the test extra.
 """
 
 from __future__ import annotations
@@ -49,26 +49,15 @@ class Postgres:
         if self._user:
             shutil.chown(self.data, self._user)
             shutil.chown(self.root, self._user)
-        command = [
-            self.bin / "initdb",
-            "-D",
-            self.data,
-            "-U",
-            _OWNER,
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-N",
-        ]
+        options = ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]
         made = subprocess.run(
-            command,
+            [self.bin / "initdb", f"--pgdata={self.data}", f"--username={_OWNER}", *options],
             user=self._user,
             extra_groups=_groups(self._user),
             cwd=self.root,
             capture_output=True,
             text=True,
+            check=False,
         )
         if made.returncode:
             raise StartFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
@@ -87,38 +76,16 @@ class Postgres:
     def start(self) -> None:
         """Start it, with crash recovery if need be, and wait until it takes queries."""
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [
-            str(self.bin / "postgres"),
-            "-D",
-            str(self.data),
-            "-p",
-            str(self.port),
-            "-k",
-            str(self.root),
-        ]
-        self._child = Child(command + options, self.root / "postgres.log", user=self._user, cwd=self.root)
+        place = ["-D", str(self.data), "-p", str(self.port), "-k", str(self.root)]
+        command = [str(self.bin / "postgres"), *place, *options]
+        self._child = Child(command, self.root / "postgres.log", user=self._user, cwd=self.root)
         self._child.wait_until(self._ready, "PostgreSQL", 60)
 
     def _ready(self) -> bool:
-        return (
-            answers(self.port)
-            and not subprocess.run(
-                [
-                    self.bin / "psql",
-                    "-q",
-                    "-h",
-                    "127.0.0.1",
-                    "-p",
-                    str(self.port),
-                    "-U",
-                    _OWNER,
-                    "-c",
-                    "SELECT 1",
-                    "postgres",
-                ],
-                capture_output=True,
-            ).returncode
-        )
+        if not answers(self.port):
+            return False
+        query = [self.bin / "psql", "-q", "-c", "SELECT 1", self.url()]
+        return subprocess.run(query, capture_output=True, check=False).returncode == 0
 
     @property
     def running(self) -> bool:
@@ -200,7 +167,7 @@ def _find_binaries() -> Path:
 
 
 def _usable(binaries: Path, user: str | None, scratch: Path) -> Path:
-    """The folder itself, or a copy where the user that must run it cannot reach it (an environment under /root)."""
+    """The folder itself, or a copy where the user that must run it cannot reach it."""
     if user is None or _runs(binaries, user):
         return binaries
     wheel = binaries.parent.parent  # the libraries lie beside the package, found by relative path
@@ -213,9 +180,8 @@ def _usable(binaries: Path, user: str | None, scratch: Path) -> Path:
 
 def _runs(binaries: Path, user: str) -> bool:
     try:
-        probe = subprocess.run(
-            [binaries / "postgres", "--version"], user=user, extra_groups=[], cwd="/", capture_output=True
-        )
+        command = [binaries / "postgres", "--version"]
+        probe = subprocess.run(command, user=user, extra_groups=[], cwd="/", capture_output=True, check=False)
     except OSError:
         return False
     return probe.returncode == 0

@@ -55,7 +55,8 @@ class Child:
                 user=identity.pw_uid if identity else None,
                 group=identity.pw_gid if identity else None,
                 extra_groups=[] if identity else None,
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,
+                # one prctl call, before any thread of the child
+                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
         self.pid = self._popen.pid
         _alive.add(self)
@@ -97,7 +98,7 @@ class Child:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def wait_until(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
-        """Poll until `ready`; raises StartFailed with the log's end when it takes too long or the process ended."""
+        """Poll until `ready`; raises StartFailed with the log's end when it is late or the process ended."""
         deadline = time.monotonic() + timeout_s
         while not ready():
             if not self.running or time.monotonic() > deadline:

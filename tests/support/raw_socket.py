@@ -1,4 +1,4 @@
-"""A WebSocket client without manners, for what no SDK ever sends: broken frames, silence, half-open connections.
+"""A WebSocket client without manners, for what no SDK sends: broken frames, silence, half-open connections.
 
 Built on the protocol core of `websockets`; frames can be sent well formed, or as raw bytes past the protocol.
 """

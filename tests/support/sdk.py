@@ -31,7 +31,7 @@ class Told:
 
 
 class RpcFailed(Exception):
-    """The server answered an rpc with a protocol error, or it could not be sent (code below 100: the SDK's own)."""
+    """An rpc got a protocol error, or could not be sent (code below 100: the SDK's own)."""
 
     def __init__(self, code: int, message: str, temporary: bool = False) -> None:
         super().__init__(f"{code} {message}")
@@ -77,7 +77,7 @@ class SdkClient(ABC):
         """Subscribe and wait for `subscribed`.
 
         With `state` = (rpc method, its data) the SDK's own getState loads the snapshot by that rpc, takes the
-        position of this channel from `positions` in its reply and recovers from there; each load is in the log.
+        position of this channel from `positions` in its reply and recovers from there; the log has each load.
         """
         before = len(self.log)
         await self.begin_subscribe(channel, state, **options)

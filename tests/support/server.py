@@ -1,4 +1,4 @@
-"""Starts the real `saxaul serve` as its own process, as an operator would: settings by environment, nothing else.
+"""Starts the real `saxaul serve` as its own process, as an operator would: settings by environment only.
 
 Knows the command, the settings' names and the addresses; nothing of the game.
 """

@@ -1,4 +1,4 @@
-"""A TCP proxy on 127.0.0.1 that makes the network bad in the ways networks are, byte by byte, without FIN or RST.
+"""A TCP proxy on 127.0.0.1 that makes the network bad in the ways networks are: silence, loss, delay, resets.
 
 Knows nothing of WebSocket or of the game: it sees two byte streams per connection.
 """
@@ -31,8 +31,8 @@ class _Link:
 class TcpProxy:
     """Forwards 127.0.0.1:`port` to `host`:`upstream_port`.
 
-    `delay_s` is added to every chunk in each direction; `bytes_per_s` limits what flows to clients. Both may be
-    changed at any time.
+    `delay_s` is added to every chunk in each direction; `bytes_per_s` limits what flows to clients. Both may
+    be changed at any time.
     """
 
     def __init__(self, upstream_port: int, host: str = "127.0.0.1") -> None:
@@ -84,14 +84,14 @@ class TcpProxy:
         self._swallowing = True
 
     def hold(self) -> None:
-        """From now on nothing passes, but nothing is lost: `restore` delivers it, as TCP does after a short outage."""
+        """Nothing passes from now on and nothing is lost: `restore` delivers it, as TCP does."""
         self._clear.clear()
 
     def restore(self, after: After = "dead") -> None:
         """End `swallow` or `hold`.
 
-        `dead`: connections that lived through a swallow stay black holes for ever (a forgotten NAT entry), new ones
-        work. `deliver`: held bytes arrive now. `resume`: connections go on with a hole in their byte stream.
+        `dead`: connections that lived through a swallow stay black holes for ever (a forgotten NAT entry),
+        new ones work. `deliver`: held bytes arrive now. `resume`: they go on with a hole in their bytes.
         """
         if self._swallowing and after == "dead":
             for link in self._links:
@@ -106,7 +106,7 @@ class TcpProxy:
         self.restore(after)
 
     def cut_after(self, more_bytes: int) -> None:
-        """Reset each open connection once this many more bytes went to its client: mid-frame where one is longer."""
+        """Reset each open connection after so many more bytes to its client: mid-frame."""
         for link in self._links:
             link.cut_at = link.passed + more_bytes
 
