@@ -1,0 +1,647 @@
+"""One connection from its first frame to its last, whatever carries it.
+
+Commands are executed and answered in the order in which they came: writes are handed to the writer at once,
+so that many of one connection share a group; a read waits until the writes before it are answered, and a
+write for the reads before it. What a client gets is queued here and written by the hub's flush, one frame a
+turn. Knows the protocol and the game's methods; must not know sockets, SQL or what a command does.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from engine.core.errors import Rejected
+from engine.realtime import protocol
+from engine.realtime.channels import Channel, parse_channel
+from engine.realtime.hub import Entry, Hub
+from engine.realtime.limits import Limits
+from engine.realtime.methods import METHODS, BadParams, Method, Read, Reads, Write, decode_params
+from engine.realtime.protocol import BadFrame, Close, Command, Fault, ProtocolError
+from engine.writer import Outcome, Overloaded
+
+log = structlog.get_logger(__name__)
+
+PROTOCOL_VERSION = (
+    1  # `v` in the connect reply's data; it grows only when something is added that clients may want
+)
+
+# codes that say nothing about the game: the SDKs may send the same command again
+_INFRASTRUCTURE: dict[str, ProtocolError] = {
+    "overloaded": protocol.OVERLOADED,
+    "unavailable": protocol.UNAVAILABLE,
+    "internal": protocol.INTERNAL,
+}
+
+
+class Writer(Protocol):
+    """The one write path, as far as a session needs it."""
+
+    def post(self, command: Any, done: Callable[[Outcome], None], /) -> None:
+        """Queue a command; `done` is called after its commit. Raises Overloaded."""
+        ...
+
+
+class Bearer(Protocol):
+    """Whom a token speaks for, and until when (Unix seconds; None: without end)."""
+
+    @property
+    def user(self) -> int: ...
+    @property
+    def expires_at_s(self) -> float | None: ...
+
+
+class Verifier(Protocol):
+    """Checks tokens."""
+
+    async def verify(self, token: str) -> Bearer:
+        """Raises Rejected(token_expired) or Rejected(token_invalid)."""
+        ...
+
+
+class SessionReads(Reads, Protocol):
+    """The reads of the methods, and what a session needs to know for itself."""
+
+    async def account_state(self, user: int) -> str | None:
+        """active, suspended, closed, or None for nobody."""
+        ...
+
+    async def position(self, channel: Channel, viewer: int) -> int | None:
+        """The channel's highest offset, or None where the viewer may not listen."""
+        ...
+
+    async def publications(self, channel: str, journal_ids: list[int]) -> dict[int, bytes]:
+        """Offset → data of what the journal rows published on the channel."""
+        ...
+
+
+class Wire(Protocol):
+    """What carries a session's frames."""
+
+    def send(self, payload: bytes) -> None:
+        """Write one text frame; never waits."""
+
+    def buffered_bytes(self) -> int:
+        """What was written and not yet taken by the network."""
+        ...
+
+    def close(self, close: Close) -> None:
+        """End the connection; whoever does not read is cut off after a grace."""
+
+    def pause_reading(self) -> None:
+        """Take no more frames for now."""
+
+    def resume_reading(self) -> None:
+        """Take frames again."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened on all connections since the start; metrics read it."""
+
+    connected: int = 0
+    commands: int = 0
+    rate_limited: int = 0
+    closed: Counter[int] = field(default_factory=Counter)  # by close code
+    faults: Counter[str] = field(default_factory=Counter)  # by protocol.Fault
+
+
+@dataclass(slots=True)
+class Realtime:
+    What all sessions of a process share. `now_ms` is the engine's clock, `version` what clients are told.
+    """
+
+    hub: Hub
+    writer: Writer
+    reads: SessionReads
+    verifier: Verifier
+    limits: Limits
+    now_ms: Callable[[], int]
+    now_text: Callable[[int], str]
+    version: str = "saxaul"
+    methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
+    counters: Counters = field(default_factory=Counters)
+
+
+class _Slot:
+    """A command that is not answered yet, and what it waits for: a command for the writer, or work to be
+    awaited.
+    """
+
+    __slots__ = ("after", "command", "command_id", "reply", "session", "work")
+
+    def __init__(self, session: "Session", command_id: int) -> None:
+        self.session = session
+        self.command_id = command_id
+        self.command: object = None
+        self.work: Work | None = None
+        self.reply: bytes | None = None
+        self.after: Callable[[], None] | None = None  # runs when the reply is queued
+
+    def done(self, outcome: Outcome) -> None:
+        """The writer's callback."""
+        if self.reply is not None:
+            return
+        error = outcome.error
+        if error is None:
+            self.reply = b'{"id":%d,"rpc":{"data":%b}}' % (self.command_id, outcome.data or b"{}")
+        else:
+            self.reply = _refusal(self.command_id, error)
+        self.session._writing -= 1
+        self.session._settle()
+
+
+Work = Callable[
+    [_Slot], Awaitable[bytes | None]
+]  # answers with the whole reply; None: the connection is over
+
+
+class Session:
+    """States: new (nothing said), connected (`user` is known), over."""
+
+    __slots__ = (
+        "_alone",
+        "_expiry",
+        "_is_connecting",
+        "_is_congested",
+        "_is_reading",
+        "_is_slow",
+        "_loop",
+        "_out",
+        "_out_bytes",
+        "_rt",
+        "_slots",
+        "_task",
+        "_timer",
+        "_tokens",
+        "_tokens_at",
+        "_waiting",
+        "_was_heard",
+        "_wire",
+        "_writing",
+        "client_id",
+        "is_dirty",
+        "is_over",
+        "user",
+    )
+
+    def __init__(self, realtime: Realtime, wire: Wire) -> None:
+        self._rt = realtime
+        self._wire = wire
+        self._loop = asyncio.get_running_loop()
+        self.user: int | None = None
+        self.client_id = ""
+        self.is_dirty = False
+        self.is_over = False
+        self._is_connecting = False
+        self._slots: deque[_Slot] = deque()  # every unanswered command, in order
+        self._waiting: deque[_Slot] = deque()  # those of them that have not begun
+        self._writing = 0  # how many are with the writer
+        self._alone = False  # something runs that nothing else may run beside
+        self._task: asyncio.Task[None] | None = None
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._is_slow = False
+        self._is_congested = False
+        self._is_reading = True
+        self._was_heard = True
+        self._tokens = float(realtime.limits.commands_burst)
+        self._tokens_at = self._loop.time()
+        self._timer = self._loop.call_later(realtime.limits.connect_within_s, self.end, protocol.STALE)
+        self._expiry: asyncio.TimerHandle | None = None
+
+    # --- what comes in ----------------------------------------------------------------------------
+
+    def receive(self, frame: bytes) -> None:
+        """A complete text message."""
+        self._was_heard = True
+        try:
+            for command in protocol.decode_frame(frame):
+                if self.is_over:
+                    return
+                self._take(command)
+        except BadFrame as bad:
+            self.violated(bad.fault)
+
+    def violated(self, fault: Fault) -> None:
+        """The client sent what no client of the protocol sends: count it and close."""
+        if not self.is_over:
+            self._rt.counters.faults[fault] += 1
+            self.end(protocol.close_for(fault))
+
+    def _take(self, command: Command) -> None:
+        rpc = command.rpc
+        if command.id == 0:
+            if rpc or command.subscribe or command.unsubscribe or command.connect or command.refresh:
+                raise BadFrame(Fault.NO_ID)
+            return  # a pong
+        if self.user is None and not self._is_connecting and command.connect is None:
+            raise BadFrame(Fault.CONNECT_FIRST)
+        self._rt.counters.commands += 1
+        if self._rt.limits.commands_per_s and not self._may_go_on():
+            self._refuse(command.id, protocol.TOO_MANY_REQUESTS)
+        elif rpc is not None:
+            self._take_rpc(command.id, rpc)
+        else:
+            self._take_other(command)
+        if len(self._slots) >= self._rt.limits.outstanding_max and self._is_reading:
+            self._is_reading = False
+            self._wire.pause_reading()
+
+    def _take_rpc(self, command_id: int, rpc: protocol.Rpc) -> None:
+        method = self._rt.methods.get(rpc.method)
+        user = self.user
+        if method is None:
+            self._refuse(command_id, protocol.METHOD_NOT_FOUND)
+        elif user is None:  # sent together with connect: who asks is known only after that is answered
+            self._later(command_id, lambda slot: self._after_connect(slot, method, rpc))
+        else:
+            try:
+                params = decode_params(method, rpc.data)
+                if isinstance(method, Write):
+                    self._write(command_id, method.command(user, params))
+                else:
+                    self._later(command_id, lambda slot: self._read(slot, method, user, params))
+            except BadParams as problem:
+                self._refuse(command_id, protocol.BAD_REQUEST, str(problem))
+
+    def _take_other(self, command: Command) -> None:
+        number = command.id
+        if (connect := command.connect) is not None:
+            if self._is_connecting or self.user is not None:
+                raise BadFrame(Fault.CONNECT_TWICE)
+            self._is_connecting = True
+            self._later(number, lambda slot: self._connect(slot, connect))
+        elif (subscribe := command.subscribe) is not None:
+            self._later(number, lambda slot: self._subscribe(slot, subscribe))
+        elif (unsubscribe := command.unsubscribe) is not None:
+            self._later(number, lambda slot: self._unsubscribe(slot, unsubscribe))
+        elif (refresh := command.refresh) is not None:
+            self._later(number, lambda slot: self._refresh(slot, refresh))
+        else:
+            self._refuse(number, protocol.METHOD_NOT_FOUND)
+
+    def _may_go_on(self) -> bool:
+        """One token of the bucket. Whoever goes on though refused runs it into debt, and is closed."""
+        limits, now = self._rt.limits, self._loop.time()
+        self._tokens = (
+            min(limits.commands_burst, self._tokens + (now - self._tokens_at) * limits.commands_per_s) - 1
+        )
+        self._tokens_at = now
+        if self._tokens >= 0:
+            return True
+        self._rt.counters.rate_limited += 1
+        if self._tokens < -limits.commands_burst:
+            self.end(protocol.TOO_MANY_COMMANDS)
+        return False
+
+    # --- order ------------------------------------------------------------------------------------
+
+    def _refuse(self, command_id: int, error: ProtocolError, detail: str = "") -> None:
+        slot = _Slot(self, command_id)
+        slot.reply = protocol.error_reply(command_id, error, detail)
+        self._slots.append(slot)
+        if len(self._slots) == 1:
+            self._settle()
+
+    def _write(self, command_id: int, command: object) -> None:
+        slot = _Slot(self, command_id)
+        self._slots.append(slot)
+        if self._alone or self._waiting or self._is_congested:
+            slot.command = command
+            self._waiting.append(slot)
+        else:
+            self._post(slot, command)
+
+    def _later(self, command_id: int, work: Work) -> None:
+        slot = _Slot(self, command_id)
+        slot.work = work
+        self._slots.append(slot)
+        self._waiting.append(slot)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start what may start: writes together, anything else alone, and nothing for a client that does not
+        read.
+        """
+        waiting = self._waiting
+        while waiting and not self._alone and not self._is_congested:
+            slot = waiting[0]
+            if slot.work is None:
+                waiting.popleft()
+                self._post(slot, slot.command)
+            elif self._writing:
+                return
+            else:
+                waiting.popleft()
+                self._alone = True
+                self._task = self._loop.create_task(self._run(slot, slot.work))
+
+    def _post(self, slot: _Slot, command: object) -> None:
+        self._writing += 1
+        try:
+            self._rt.writer.post(command, slot.done)
+        except Overloaded:
+            self._writing -= 1
+            slot.reply = protocol.error_reply(slot.command_id, protocol.OVERLOADED)
+            self._settle()
+
+    async def _run(self, slot: _Slot, work: Work) -> None:
+        number = slot.command_id
+        try:
+            async with asyncio.timeout(self._rt.limits.read_within_s):
+                slot.reply = await work(slot)
+        except Rejected as refusal:
+            slot.reply = _refusal(number, refusal)
+        except BadParams as problem:
+            slot.reply = protocol.error_reply(number, protocol.BAD_REQUEST, str(problem))
+        except Overloaded:
+            slot.reply = protocol.error_reply(number, protocol.OVERLOADED)
+        except TimeoutError:
+            slot.reply = protocol.error_reply(number, protocol.UNAVAILABLE)
+        except Exception:
+            log.exception("read_failed")
+            slot.reply = protocol.error_reply(number, protocol.INTERNAL)
+        self._alone = False
+        self._task = None
+        self._settle()
+
+    def _settle(self) -> None:
+        """Queue the replies that are due, in order, and start what waited for them."""
+        if self.is_over:
+            return
+        slots = self._slots
+        while slots and (reply := slots[0].reply) is not None:
+            slot = slots.popleft()
+            self.push(reply)
+            if slot.after is not None:
+                slot.after()
+        if self._waiting:
+            self._begin()
+        if (
+            not self._is_reading
+            and not self._is_congested
+            and len(slots) <= self._rt.limits.outstanding_max // 2
+        ):
+            self._is_reading = True
+            self._wire.resume_reading()
+
+    # --- what goes out ----------------------------------------------------------------------------
+
+    def push(self, line: bytes) -> None:
+        """Queue one line for the next frame. What grows too long is dropped whole, and the flush closes."""
+        self._out.append(line)
+        self._out_bytes += len(line) + 1
+        if self._out_bytes > self._rt.limits.send_queue_bytes_max:
+            self._is_slow = True
+            self._out.clear()
+        if not self.is_dirty:
+            self._rt.hub.touch(self)
+
+    def flush(self) -> None:
+        """Write what is queued as one frame, unless too much lies unread before it."""
+        self.is_dirty = False
+        if self.is_over:
+            return
+        if (
+            self._is_slow
+            or self._wire.buffered_bytes() + self._out_bytes > self._rt.limits.send_queue_bytes_max
+        ):
+            self._out.clear()
+            self.end(protocol.SLOW)
+        else:
+            self._send_queued()
+
+    def _send_queued(self) -> None:
+        out = self._out
+        if out:
+            self._out = []
+            self._out_bytes = 0
+            self._wire.send(out[0] if len(out) == 1 else b"\n".join(out))
+
+    def congested(self, is_congested: bool) -> None:
+        """The client does not keep up (or does again): nothing new is begun for it, what is published still
+        comes.
+        """
+        self._is_congested = is_congested
+        if not is_congested:
+            self._settle()
+        elif self._is_reading and not self.is_over:
+            self._is_reading = False
+            self._wire.pause_reading()
+
+    # --- life and end -----------------------------------------------------------------------------
+
+    def _ping(self) -> None:
+        self._was_heard = False
+        self.push(protocol.PING)
+        self._timer = self._loop.call_later(self._rt.limits.pong_within_s, self._expect_pong)
+
+    def _expect_pong(self) -> None:
+        if not self._was_heard and self._is_reading:
+            self.end(protocol.NO_PONG)
+            return
+        limits = self._rt.limits
+        pause = limits.ping_s * random.uniform(0.8, 1.0)  # only downwards: the SDKs were told `ping_s`
+        self._timer = self._loop.call_later(max(pause - limits.pong_within_s, 0.05), self._ping)
+
+    def end(self, close: Close) -> None:
+        """Close from our side; what is queued goes out before."""
+        if self.is_over:
+            return
+        self._send_queued()
+        self._rt.counters.closed[close.code] += 1
+        self._over()
+        self._wire.close(close)
+
+    def lost(self) -> None:
+        """The other side is gone."""
+        if not self.is_over:
+            self._rt.counters.closed[1006] += 1
+            self._over()
+
+    def _over(self) -> None:
+        self.is_over = True
+        self._timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._task is not None and self._task is not _current_task():
+            self._task.cancel()
+        if self.user is not None:
+            self._rt.hub.gone(self, self.user)
+            self._rt.counters.connected -= 1
+        self._slots.clear()
+        self._waiting.clear()
+        self._out.clear()
+
+    # --- commands of the protocol -----------------------------------------------------------------
+
+    async def _read(self, slot: _Slot, method: Read, user: int, params: Any) -> bytes:
+        return protocol.rpc_reply(slot.command_id, await method.read(self._rt.reads, user, params))
+
+    async def _after_connect(self, slot: _Slot, method: Method, rpc: protocol.Rpc) -> bytes | None:
+        user = self.user
+        if user is None:
+            return protocol.error_reply(slot.command_id, protocol.UNAUTHORIZED)
+        params = decode_params(method, rpc.data)
+        if isinstance(method, Read):
+            return await self._read(slot, method, user, params)
+        answered: asyncio.Future[Outcome] = self._loop.create_future()
+        self._rt.writer.post(method.command(user, params), lambda outcome: _resolve(answered, outcome))
+        outcome = await answered
+        if outcome.error is not None:
+            raise outcome.error
+        return protocol.rpc_reply(slot.command_id, outcome.data or b"{}")
+
+    async def _connect(self, slot: _Slot, request: protocol.Connect) -> bytes | None:
+        self._is_connecting = True
+        try:
+            bearer = await self._rt.verifier.verify(request.token)
+        except Rejected as refusal:
+            return self._token_refused(slot, refusal)
+        finally:
+            self._is_connecting = False
+        if await self._rt.reads.account_state(bearer.user) != "active":
+            return self.end(protocol.NOT_ALLOWED)
+        limits = self._rt.limits
+        self.user = bearer.user
+        self._rt.counters.connected += 1
+        if self._rt.hub.join(self, bearer.user) > limits.connections_per_user_max:
+            return self.end(protocol.CONNECTION_LIMIT)
+        self.client_id = str(uuid4())
+        self._timer.cancel()
+        self._timer = self._loop.call_later(limits.ping_s * random.uniform(0.8, 1.0), self._ping)
+        ttl_s = self._expire_at(bearer.expires_at_s)
+        data = b'{"v":%d,"now":"%b"}' % (PROTOCOL_VERSION, self._rt.now_text(self._rt.now_ms()).encode())
+        return protocol.connect_reply(
+            slot.command_id, self.client_id, self._rt.version, limits.ping_s, ttl_s, data
+        )
+
+    def _token_refused(self, slot: _Slot, refusal: Rejected) -> bytes | None:
+        """An expired token is never terminal; one that could not be checked is not judged; any other ends it
+        all.
+        """
+        if refusal.code == "token_expired":
+            return protocol.error_reply(slot.command_id, protocol.TOKEN_EXPIRED)
+        if refusal.code in _INFRASTRUCTURE:
+            return protocol.error_reply(slot.command_id, _INFRASTRUCTURE[refusal.code])
+        return self.end(protocol.INVALID_TOKEN)
+
+    def _expire_at(self, expires_at_s: float | None) -> int | None:
+        """Close when the token is over and was not refreshed; seconds until the SDK is to refresh it."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if expires_at_s is None:
+            return None
+        left_s = max(expires_at_s - time.time(), 0.0)
+        self._expiry = self._loop.call_later(
+            left_s + self._rt.limits.expiry_grace_s, self.end, protocol.EXPIRED
+        )
+        return max(int(left_s), 1)
+
+    async def _refresh(self, slot: _Slot, request: protocol.Refresh) -> bytes | None:
+        if self.user is None:
+            return protocol.error_reply(slot.command_id, protocol.UNAUTHORIZED)
+        try:
+            bearer = await self._rt.verifier.verify(request.token)
+        except Rejected as refusal:
+            return self._token_refused(slot, refusal)
+        if bearer.user != self.user:
+            return self.end(protocol.INVALID_TOKEN)
+        if await self._rt.reads.account_state(bearer.user) != "active":
+            return self.end(protocol.NOT_ALLOWED)
+        ttl_s = self._expire_at(bearer.expires_at_s)
+        return protocol.refresh_reply(slot.command_id, self.client_id, self._rt.version, ttl_s)
+
+    async def _unsubscribe(self, slot: _Slot, request: protocol.Unsubscribe) -> bytes:
+        if self.user is not None:
+            self._rt.hub.leave(self, self.user, request.channel)
+        return protocol.unsubscribe_reply(slot.command_id)
+
+    async def _subscribe(self, slot: _Slot, request: protocol.Subscribe) -> bytes | None:
+        """Hold live pushes, read the position, reply, then let them go from where the reply ended."""
+        number, user, hub = slot.command_id, self.user, self._rt.hub
+        channel = parse_channel(request.channel)
+        if user is None:
+            return protocol.error_reply(number, protocol.UNAUTHORIZED)
+        if channel is None:
+            return protocol.error_reply(number, protocol.UNKNOWN_CHANNEL)
+        if hub.subscribed(self, user) >= self._rt.limits.channels_max:
+            return protocol.error_reply(number, protocol.LIMIT_EXCEEDED)
+        subscription = hub.hold(self, user, request.channel)
+        if subscription is None:
+            return protocol.error_reply(number, protocol.ALREADY_SUBSCRIBED)
+        is_granted = False
+        try:
+            top = await self._rt.reads.position(channel, user)
+            if top is None:
+                return protocol.error_reply(number, protocol.PERMISSION_DENIED)
+            missed = await self._missed(request, top) if request.recover else None
+            if subscription.revoked:
+                return protocol.error_reply(number, protocol.PERMISSION_DENIED)
+            if request.recover and missed is None and request.flag & protocol.REJECT_UNRECOVERED:
+                return protocol.error_reply(number, protocol.UNRECOVERABLE_POSITION)
+            is_granted = True
+        finally:
+            if not is_granted:
+                hub.leave(self, user, request.channel)
+        if missed is None:
+            slot.after = lambda: hub.release(subscription, top, top)
+            return protocol.subscribe_reply(number, hub.epoch, top, False if request.recover else None)
+        slot.after = lambda: hub.release(subscription, request.offset + len(missed), top)
+        return protocol.subscribe_reply(number, hub.epoch, request.offset, True, missed)
+
+    async def _missed(self, request: protocol.Subscribe, top: int) -> list[bytes] | None:
+        """What the client missed since its position, as the reply carries it; None: it has to load a
+        snapshot.
+        """
+        hub = self._rt.hub
+        entries = hub.recovery(request.channel, request.offset, top) if request.epoch == hub.epoch else None
+        if entries is not None and any(data is None for _, _, data in entries):
+            entries = await self._with_data(request.channel, entries)
+        if entries is None:
+            hub.counters.recoveries_refused += 1
+            return None
+        hub.counters.recoveries += 1
+        return [protocol.publication(offset, data) for offset, _, data in entries if data is not None]
+
+    async def _with_data(self, channel: str, entries: list[Entry]) -> list[Entry] | None:
+        """Fetch what other nodes published while nobody here listened."""
+        wanted = [journal_id for _, journal_id, data in entries if data is None]
+        found = await self._rt.reads.publications(channel, wanted)
+        whole = [(o, j, data if data is not None else found.get(o)) for o, j, data in entries]
+        size = sum(len(data) for _, _, data in whole if data is not None)
+        if any(data is None for _, _, data in whole) or size > self._rt.limits.recovery_bytes_max:
+            return None
+        return whole
+
+
+def _refusal(command_id: int, refusal: Rejected) -> bytes:
+    The game's no is a normal reply, its fields whole; only what may be tried again unchanged is an error.
+    """
+    error = _INFRASTRUCTURE.get(refusal.code)
+    if error is not None:
+        return protocol.error_reply(command_id, error)
+    return protocol.rpc_reply(
+        command_id, msgspec.json.encode({"error": {"code": refusal.code, **refusal.fields}})
+    )
+
+
+def _resolve(answered: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
+    if not answered.done():
+        answered.set_result(outcome)
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
