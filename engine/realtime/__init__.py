@@ -1,2 +1,1 @@
-Real time: the Centrifuge client protocol over WebSocket, who hears what, and the reads that clients load.
-"""
+"""Real time: the Centrifuge client protocol over WebSocket, who hears what, and what clients load."""

@@ -15,8 +15,7 @@ class Channel(NamedTuple):
 
 
 def parse_id(text: str) -> int | None:
-    The id that a decimal string names, or None: ids are positive, below 2^53 and written in one way only.
-    """
+    """The id that a decimal string names, or None: positive, below 2^53, written in one way only."""
     if not (0 < len(text) <= 16 and text.isascii() and text.isdigit()) or text[0] == "0":
         return None
     number = int(text)

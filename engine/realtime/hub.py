@@ -26,8 +26,7 @@ Entry = tuple[
 
 
 class Listener(Protocol):
-    What the hub needs of a connection. Nothing here may wait or call back into the hub, but for `touch`.
-    """
+    """What the hub needs of a connection. Nothing here may wait or call back, but for `touch`."""
 
     is_dirty: bool
 
@@ -297,8 +296,7 @@ class Hub:
         return missed
 
     def release(self, subscription: Subscription, sent: int, top: int) -> None:
-        The reply is queued and carried the listener to `sent`: pushes follow it from the next offset on.
-        """
+        """The reply is queued and carried the listener to `sent`: pushes follow from the next offset on."""
         found = self._channels.get(subscription.channel)
         if found is None or found.subscriptions.get(subscription.listener) is not subscription:
             return  # the connection ended meanwhile

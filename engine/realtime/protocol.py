@@ -184,8 +184,7 @@ ERRORS: tuple[ProtocolError, ...] = (
 
 
 class Close(NamedTuple):
-    How a connection ends. 3000-3499 and 4000-4499: the SDKs come back; 3500-3999 and 4500-4999: they stop.
-    """
+    """How a connection ends. 3000-3499, 4000-4499: the SDKs come back; 3500-3999, 4500-4999: they stop."""
 
     code: int
     reason: str

@@ -115,8 +115,7 @@ class Counters:
 
 @dataclass(slots=True)
 class Realtime:
-    What all sessions of a process share. `now_ms` is the engine's clock, `version` what clients are told.
-    """
+    """What all sessions of a process share. `now_ms`: the engine's clock; `version`: what clients are told."""
 
     hub: Hub
     writer: Writer
@@ -169,8 +168,8 @@ class Session:
     __slots__ = (
         "_alone",
         "_expiry",
-        "_is_connecting",
         "_is_congested",
+        "_is_connecting",
         "_is_reading",
         "_is_slow",
         "_loop",
@@ -625,8 +624,7 @@ class Session:
 
 
 def _refusal(command_id: int, refusal: Rejected) -> bytes:
-    The game's no is a normal reply, its fields whole; only what may be tried again unchanged is an error.
-    """
+    """The game's no is a normal reply, its fields whole; only what may be sent again is an error."""
     error = _INFRASTRUCTURE.get(refusal.code)
     if error is not None:
         return protocol.error_reply(command_id, error)

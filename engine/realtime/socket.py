@@ -271,8 +271,7 @@ class GameSocket(asyncio.Protocol):
                 session.receive(message)
 
     def _ended_by_peer(self) -> None:
-        A close frame was answered, or a fault of the framing told with its code: the connection is over.
-        """
+        """A close frame was answered, or a fault of the framing told: the connection is over."""
         self._is_closing = True
         if self._session is not None:
             self._session.lost()
@@ -340,7 +339,6 @@ class GameSocket(asyncio.Protocol):
                 self._end_writing()
             elif not self._transport.is_closing():
                 self._transport.write(data)
-
 
     def _end_writing(self) -> None:
         """Half-close, so that unread bytes of the client do not turn our last words into a reset."""
