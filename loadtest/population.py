@@ -14,6 +14,7 @@ Ball ids are scattered over their range: balls of one owner do not lie on one pa
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import count, islice
 from math import gcd
 
 
@@ -144,16 +145,12 @@ class Population:
         return self.ordinary_user((rest - self.stars * self.star_balls) % self.ordinary)
 
 
-@dataclass(slots=True)
 class Presses:
-    """What one keen user has yet to press: own balls and friends' balls, each at most once in a database's life."""
+    """What one keen user has yet to press, as (owner, ball id): 40 % own balls, 60 % friends', mixed, each once."""
 
-    own: Iterator[tuple[int, int]]
-    friends: Iterator[tuple[int, int]]
+    __slots__ = ("_coming", "_left")
 
-    @staticmethod
-    def of(population: Population, number: int) -> "Presses":
-        """All (owner, ball id) that a keen user may collect."""
+    def __init__(self, population: Population, number: int) -> None:
         user = population.keen_user(number)
         own = ((user, population.ball_id(serial)) for serial in population.balls_of_keen(number))
         friends = (
@@ -161,17 +158,25 @@ class Presses:
             for friend in population.friends_of_keen(number)
             for serial in population.balls_of_ordinary(friend)
         )
-        return Presses(own, friends)
+        self._coming = _mixed(own, friends)
+        self._left: list[tuple[int, int]] = []
 
-    def take(self, most: int) -> list[tuple[int, int]]:
-        """Up to `most` presses, 40 % own and 60 % friends', mixed; fewer when one kind has run out."""
-        taken: list[tuple[int, int]] = []
-        for turn in range(most):
-            target = next(self.own if turn % 5 in (0, 3) else self.friends, None)
-            if target is None:
-                break
-            taken.append(target)
-        return taken
+    def peek(self, most: int) -> list[tuple[int, int]]:
+        """The next presses, up to `most`; they stay until they are dropped."""
+        self._left += islice(self._coming, max(0, most - len(self._left)))
+        return self._left[:most]
+
+    def drop(self, count: int) -> None:
+        """The first `count` are done."""
+        del self._left[:count]
+
+
+def _mixed(own: Iterator[tuple[int, int]], friends: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    for turn in count():
+        target = next(own if turn % 5 in (0, 3) else friends, None)
+        if target is None:  # one kind has run out: the mix would no longer be right
+            return
+        yield target
 
 
 @cache

@@ -37,7 +37,9 @@ class Load:
 def loads(population: Population, now: int) -> Iterator[Load]:
     """Everything, one table after the other. `now` is in ms since the epoch."""
     size = population
-    yield Load("sources", _columns(Source), iter([(SOURCE, "Benchmark", "-", None, None, '["walking"]', now)]), 1)
+    yield Load(
+        "sources", _columns(Source), iter([(SOURCE, "Benchmark", "-", None, None, '["walking"]', now)]), 1
+    )
     yield Load("users", _columns(User), _users(size, now), size.users)
     yield Load("identities", _columns(Identity), _identities(size), size.users)
     yield Load("friends", _columns(Friend), _friends(size, now), 2 * sum(1 for _ in size.friendships()))

@@ -52,6 +52,12 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return head + _ZERO_MASK + payload
 
 
+def payload_of(client_frame: bytes) -> bytes:
+    """The payload of a frame that `frame` made."""
+    length = client_frame[1] & 0x7F
+    return client_frame[6 if length < 126 else 8 if length == 126 else 14 :]
+
+
 class Reader:
     """Splits a byte stream of server frames into payloads; keeps what is incomplete for the next call."""
 

@@ -32,7 +32,7 @@ async def echo(socket: WebSocket) -> None:
 
 @app.websocket("/listen")
 async def listen(socket: WebSocket) -> None:
-    """Get what others say on /speak; the first message says that the listener is in."""
+    """Get what others say on /speak."""
     await socket.accept()
     _listeners.add(socket)
     try:

@@ -1,6 +1,8 @@
 """Collects (or echoes of the same frames) at full load: rate, latency, CPU, and how soon watchers know."""
 
 import asyncio
+import os
+import signal
 from time import perf_counter
 
 from loadtest.connection import Connection, Load
@@ -37,10 +39,12 @@ async def run(plan: CollectPlan) -> dict[str, object]:
             connection.start(load)
         await _sleep_until(started + plan.warm_up_s, loads, connections)
         cpu_window = CpuWindow.start(plan.server.pids)
+        _mark(plan, signal.SIGUSR1)
         begin = perf_counter()
         await _sleep_until(begin + plan.measure_s, loads, connections)
         end = min([perf_counter(), *(load.ran_out_at for load in loads if load.ran_out_at is not None)])
         cpu = cpu_window.stop()
+        _mark(plan, signal.SIGUSR2)
         await _drain(loads, log)
     closed = reasons([*connections, *watchers])
     await close_all([*connections, *watchers])
@@ -63,6 +67,12 @@ async def run(plan: CollectPlan) -> dict[str, object]:
     if not echo:
         figures["push"] = _push_latency(plan, log, watched, begin, end)
     return figures
+
+
+def _mark(plan: CollectPlan, number: int) -> None:
+    if plan.mark:
+        for pid in plan.server.pids["server"]:
+            os.kill(pid, number)
 
 
 async def _sleep_until(when: float, loads: list[Load], connections: list[Connection]) -> None:

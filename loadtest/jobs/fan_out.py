@@ -3,6 +3,7 @@
 import asyncio
 from time import perf_counter
 
+from loadtest import wire
 from loadtest.connection import Load
 from loadtest.jobs.common import (
     close_all,
@@ -66,7 +67,11 @@ async def run(plan: FanOutPlan) -> dict[str, object]:
 def _sent(speakers: list[Session], loads: list[Load], echo: bool) -> dict[bytes | str, Sent]:
     """From what a delivery shows (ball id, or the whole line) to the press that caused it."""
     if echo:
-        return {frame[8:]: (load, number) for load in loads for number, frame in enumerate(load.frames)}
+        return {
+            wire.payload_of(frame): (load, number)
+            for load in loads
+            for number, frame in enumerate(load.frames)
+        }
     return {
         str(ball): (load, number)
         for session, load in zip(speakers, loads, strict=True)

@@ -27,7 +27,8 @@ class Server:
 class CollectPlan:
     """Keep `outstanding` collects under way on each session for a while; watchers only listen.
 
-    `again`: start over with the presses when all are done, for a server that stores nothing.
+    `again`: start over with the presses when all are done, for a server that stores nothing. `mark`: tell a
+    profiled server by signals when the window begins and ends.
     """
 
     server: Server
@@ -37,6 +38,7 @@ class CollectPlan:
     warm_up_s: float
     measure_s: float
     again: bool = False
+    mark: bool = False
 
 
 @dataclass(slots=True)
