@@ -1,0 +1,516 @@
+"""Reads and checks `game_rules/`, and returns a frozen RuleBook with its hash.
+
+All problems of all files are collected and told at once, each with file, line, path, what was expected and a fix. The hash is over
+content, not formatting: comments, order of keys, quoting and the writing of a number (5.0 or 5) do not change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from engine import rulebuild, rulechecks
+from engine import rulemodels as m
+from engine.core.errors import Rejected
+from engine.core.quantify import assess, booked_alone_g
+from engine.core.rules import CATEGORIES, CONFIDENCES, Behaviour, Factor, GameRules, RuleBook
+from engine.rulefindings import findings_of
+from engine.ruleyaml import Document, Problem, path_text, read_document
+
+FORMAT = 1
+FILES_MAX = 2_000
+FOLDERS: dict[str, type[BaseModel]] = {
+    "factors": m.FactorFile,
+    "behaviours": m.BehaviourFile,
+    "species": m.SpeciesFile,
+    "programmes": m.ProgrammeFile,
+}
+SINGLE: dict[str, type[BaseModel]] = {"game.yaml": m.GameFile, "references.yaml": m.ReferencesFile}
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class RulebookError(Exception):
+    """The rulebook is not fit for use; `problems` holds everything that is wrong with it."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        count = len(self.problems)
+        super().__init__(
+            "\n".join(
+                [f"{count} problem{'s' if count != 1 else ''} in the rulebook:", *map(str, self.problems)]
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `saxaul rules check` prints. `values` counts numbers by how sure they are."""
+
+    hash: str | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...]
+    files: int
+    behaviours: int
+    factors: int
+    species: int
+    programmes: int
+    references: int
+    values: Mapping[str, int]
+    examples: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the rulebook can be used."""
+        return not self.problems
+
+
+def load_rulebook(path: Path | None = None) -> RuleBook:
+    """The rulebook in a folder (the shipped one, when none is named). Raises RulebookError with all problems."""
+    reading = _Reading(path or shipped_rules())
+    book = reading.read()
+    if book is None or reading.problems:
+        raise RulebookError(reading.problems)
+    return book
+
+
+def check_rulebook(path: Path | None = None) -> Report:
+    """Everything about a rulebook that a product team wants to know before it is used. Never raises for what is in the files."""
+    reading = _Reading(path or shipped_rules())
+    book = reading.read()
+    problems = tuple(sorted(set(reading.problems)))
+    counts = {
+        folder: sum(1 for file in reading.documents if file.startswith(f"{folder}/")) for folder in FOLDERS
+    }
+    references = reading.single(m.ReferencesFile)
+    return Report(
+        hash=book.hash if book and not problems else None,
+        problems=problems,
+        warnings=tuple(reading.warnings()),
+        files=len(reading.documents),
+        references=len(references.references) if references else 0,
+        values=_confidence(reading.models.values()),
+        examples=reading.examples,
+        **counts,
+    )
+
+
+def shipped_rules() -> Path:
+    """The `game_rules` folder that came with this engine: beside the package, in a source tree as in an installed wheel."""
+    beside = Path(__file__).resolve().parent.parent / "game_rules"
+    if (beside / "game.yaml").is_file():
+        return beside
+    for place in importlib.resources.files("game_rules").iterdir():
+        if place.name == "game.yaml" and isinstance(place, Path):
+            return place.parent
+    raise RulebookError(
+        [
+            Problem(
+                "game_rules",
+                1,
+                "",
+                "no game.yaml",
+                "the rule files",
+                "install the package with its game_rules folder",
+            )
+        ]
+    )
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """The JSON Schema of a file for editors. kind: behaviour, factor, species, programme, game or references."""
+    models = {
+        "behaviour": m.BehaviourFile,
+        "factor": m.FactorFile,
+        "species": m.SpeciesFile,
+        "programme": m.ProgrammeFile,
+    }
+    models |= {"game": m.GameFile, "references": m.ReferencesFile}
+    schema = models[kind].model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+# --- reading ----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One pass over a folder: documents, the models that could be made of them, and all problems met."""
+
+    root: Path
+    problems: list[Problem] = field(default_factory=list)
+    documents: dict[str, Document | None] = field(default_factory=dict)
+    models: dict[str, BaseModel] = field(default_factory=dict)
+    examples: int = 0
+
+    def read(self) -> RuleBook | None:
+        """The rulebook; None (with problems) when no part of it can be trusted."""
+        for name in self._files():
+            document, problems = read_document(self.root / name, name)
+            self.problems += problems
+            self.documents[name] = document
+            if document is not None:
+                self._validate(name, document)
+        self._check_files()
+        return self._build()
+
+    def _files(self) -> list[str]:
+        if not self.root.is_dir():
+            self._problem(
+                str(self.root),
+                "no such folder",
+                "the folder of the rules",
+                "name the folder that holds game.yaml",
+            )
+            return []
+        found = sorted(
+            path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()
+        )
+        found = [name for name in found if not _ignored(name)]
+        if len(found) > FILES_MAX:
+            self._problem(
+                ".", f"{len(found):,} files", f"at most {FILES_MAX:,}", "remove what is not a rule file"
+            )
+        wanted = [name for name in found[:FILES_MAX] if self._expected(name)]
+        for name in SINGLE:
+            if name not in wanted:
+                self._problem(name, "no such file", "this file in every rulebook", f"write {name}")
+        return wanted
+
+    def _expected(self, name: str) -> bool:
+        if model_for(name) is None:
+            places = "game.yaml, references.yaml, behaviours/<category>/<id>.yaml, factors/<id>.yaml, species/<id>.yaml, programmes/<id>.yaml"
+            self._problem(name, "a file that is not part of a rulebook", places, "move, rename or remove it")
+            return False
+        return True
+
+    def _validate(self, name: str, document: Document) -> None:
+        model = model_for(name)
+        assert model is not None
+        try:
+            self.models[name] = model.model_validate(document.tree)
+        except ValidationError as error:
+            self._findings(name, findings_of(error, model, document))
+
+    def _findings(self, name: str, findings: Iterable[rulechecks.Finding]) -> bool:
+        document = self.documents.get(name)
+        before = len(self.problems)
+        for finding in findings:
+            line = document.line_of(finding.path) if document else 1
+            self.problems.append(
+                Problem(name, line, path_text(finding.path), finding.found, finding.expected, finding.fix)
+            )
+        return len(self.problems) > before
+
+    def _problem(self, name: str, found: str, expected: str, fix: str) -> None:
+        self.problems.append(Problem(name, 1, "", found, expected, fix))
+
+    # --- what the files say together
+
+    def single(self, model: type[Model]) -> Model | None:
+        """The model of a file that there is once."""
+        return next((found for found in self.models.values() if isinstance(found, model)), None)
+
+    def many(self, folder: str, model: type[Model]) -> dict[str, Model]:
+        """The models of a folder by file name without ending."""
+        inside = {name: found for name, found in self.models.items() if name.startswith(f"{folder}/")}
+        return {_stem(name): found for name, found in inside.items() if isinstance(found, model)}
+
+    def _ids(self, folder: str) -> set[str]:
+        """The ids of a folder by its file names, so that a broken file does not make others look broken."""
+        return {_stem(name) for name in self.documents if name.startswith(f"{folder}/")}
+
+    def _check_files(self) -> None:
+        cited = self.single(m.ReferencesFile)
+        references = cited.references if cited else None
+        for name, file in self.models.items():
+            self._findings(name, rulechecks.check_citations(file, references))
+            self._findings(name, rulechecks.check_numbers(file))
+            if name not in SINGLE:
+                self._findings(name, rulechecks.check_id(file, _stem(name)))
+            self._findings(name, self._check_kind(name, file))
+        self._check_unique()
+
+    def _check_kind(self, name: str, file: BaseModel) -> Iterator[rulechecks.Finding]:
+        factors, known = self.many("factors", m.FactorFile), self._ids("factors")
+        game = self.single(m.GameFile)
+        if isinstance(file, m.ReferencesFile):
+            yield from rulechecks.check_reference_file(file)
+        elif isinstance(file, m.FactorFile):
+            yield from rulechecks.check_factor(file, factors, known)
+        elif isinstance(file, m.BehaviourFile):
+            yield from rulechecks.check_behaviour(file, name.split("/")[1], factors, known)
+            if game is not None:
+                yield from rulechecks.check_own_shares(file, game)
+        elif isinstance(file, m.GameFile):
+            yield from rulechecks.check_game(file)
+        elif isinstance(file, m.ProgrammeFile):
+            yield from rulechecks.check_programme(file, dict.fromkeys(self._ids("species")))
+
+    def _check_unique(self) -> None:
+        seen: dict[str, str] = {}
+        for name in self.documents:
+            if name.startswith("behaviours/"):
+                first = seen.setdefault(_stem(name), name)
+                if first != name:
+                    self._problem(
+                        name,
+                        f"the behaviour {_stem(name)!r} again (first in {first})",
+                        "each behaviour once",
+                        "remove one of the files",
+                    )
+
+    # --- from files to the rulebook
+
+    def _build(self) -> RuleBook | None:
+        """What can be built of the sound files; examples run on it, so that their failures are told with the other problems."""
+        broken = {problem.file for problem in self.problems}
+        game_file, cited = self.single(m.GameFile), self.single(m.ReferencesFile)
+        if game_file is None or cited is None or "game.yaml" in broken:
+            return None
+        sound = {name: file for name, file in self.models.items() if name not in broken}
+        game = rulebuild.game(game_file)
+        factors = _complete(
+            {file.id: rulebuild.factor(file) for file in sound.values() if isinstance(file, m.FactorFile)}
+        )
+        species = {
+            file.id: rulebuild.species(file) for file in sound.values() if isinstance(file, m.SpeciesFile)
+        }
+        programmes = [
+            file for file in sound.values() if isinstance(file, m.ProgrammeFile) and file.species in species
+        ]
+        book = RuleBook(
+            hash=_hash(self.models),
+            game=game,
+            behaviours=self._behaviours(sound, game, factors),
+            species=species,
+            programmes={file.id: rulebuild.programme(file, species[file.species]) for file in programmes},
+            factors=factors,
+            references=rulebuild.references(cited),
+            regions=rulebuild.regions(factors.values()),
+        )
+        self._check_species_days(book)
+        self._run_examples(book)
+        return book
+
+    def _behaviours(
+        self, sound: Mapping[str, BaseModel], game: GameRules, factors: Mapping[str, Factor]
+    ) -> dict[str, Behaviour]:
+        behaviours: dict[str, Behaviour] = {}
+        for name, file in sound.items():
+            if not isinstance(file, m.BehaviourFile) or self._starts_early(name, file, game):
+                continue
+            used = rulebuild.factors_used(file, factors)
+            wanted = _factor_names(file)
+            if not wanted <= set(used) or self._findings(name, _uncovered(file, used, factors)):
+                continue
+            behaviours[file.id] = rulebuild.behaviour(file, game, factors)
+        return behaviours
+
+    def _starts_early(self, name: str, file: m.BehaviourFile, game: GameRules) -> bool:
+        first = game.history.days[0]
+        if file.in_force.from_ >= first:
+            return False
+        found = f"{file.in_force.from_}, before the game's settings begin on {first}"
+        return self._findings(
+            name,
+            [
+                rulechecks.Finding(
+                    ("in_force", "from"), found, f"{first} or later", "begin later, or date game.yaml earlier"
+                )
+            ],
+        )
+
+    def _check_species_days(self, book: RuleBook) -> None:
+        for name, file in self.models.items():
+            if (
+                isinstance(file, m.ProgrammeFile)
+                and file.id in book.programmes
+                and book.programmes[file.id].energy_g(file.open_on) is None
+            ):
+                finding = rulechecks.Finding(
+                    ("open_on",),
+                    str(file.open_on),
+                    f"a day on which {file.species} has a price in energy",
+                    "open later",
+                )
+                self._findings(name, [finding])
+
+    def _run_examples(self, book: RuleBook) -> None:
+        for name, file in self.models.items():
+            if isinstance(file, m.BehaviourFile) and file.id in book.behaviours:
+                for index, example in enumerate(file.examples):
+                    self.examples += 1
+                    self._findings(name, _run_example(book, file, index, example))
+
+    def warnings(self) -> Iterator[str]:
+        """What is not wrong, but looks forgotten."""
+        cited: set[str] = set()
+        for file in self.models.values():
+            for _, model in rulechecks.walk(file):
+                if not isinstance(model, m.ReferencesFile) and "references" in type(model).model_fields:
+                    cited.update(getattr(model, "references"))
+        references = self.single(m.ReferencesFile)
+        for name in sorted(set(references.references if references else ()) - cited):
+            yield f"references.yaml: {name} is used by no value"
+        used: set[str] = set()
+        for file in self.models.values():
+            used |= _factor_names(file) if isinstance(file, m.BehaviourFile) else set()
+            used |= {part.factor for part in file.made_of or []} if isinstance(file, m.FactorFile) else set()
+        for name in sorted(self._ids("factors") - used):
+            yield f"factors/{name}.yaml: used by no behaviour"
+
+
+def model_for(name: str) -> type[BaseModel] | None:
+    """The model that a file of this name must fit; None when it has no place in a rulebook."""
+    if name in SINGLE:
+        return SINGLE[name]
+    folder, *rest = name.split("/")
+    depth = 2 if folder == "behaviours" else 1
+    if folder not in FOLDERS or len(rest) != depth or not name.endswith(".yaml"):
+        return None
+    return FOLDERS[folder] if folder != "behaviours" or rest[0] in CATEGORIES else None
+
+
+def _ignored(name: str) -> bool:
+    parts = name.split("/")
+    return any(part.startswith((".", "__")) for part in parts) or name.endswith((".md", ".py"))
+
+
+def _stem(name: str) -> str:
+    return name.rsplit("/", 1)[-1].removesuffix(".yaml")
+
+
+def _factor_names(file: m.BehaviourFile) -> set[str]:
+    if isinstance(file.avoided, m.NoneFormula | m.ConstantAvoidedFormula):
+        return set()
+    baseline, project = rulebuild.sides(file.avoided)
+    return {row.factor for row in (*baseline, *project)}
+
+
+def _complete(factors: dict[str, Factor]) -> dict[str, Factor]:
+    """The factors whose parts are all there, down to figures."""
+    complete = dict(factors)
+    while True:
+        lacking = [
+            name
+            for name, factor in complete.items()
+            if any(part.factor not in complete for part in factor.parts)
+        ]
+        if not lacking:
+            return complete
+        for name in lacking:
+            del complete[name]
+
+
+def _uncovered(
+    file: m.BehaviourFile, used: Iterable[str], factors: Mapping[str, Factor]
+) -> Iterator[rulechecks.Finding]:
+    """Factors without a figure that everybody can fall back to on the behaviour's first day."""
+    first = file.in_force.from_
+    for name in used:
+        factor = factors[name]
+        covered = (
+            all(part.amount.on(first) for part in factor.parts) if factor.parts else factor.find(first, None)
+        )
+        if not covered:
+            fix = (
+                f"date a figure of {name} on {first} or earlier, in a region of its fallback, or begin later"
+            )
+            yield rulechecks.Finding(
+                ("avoided",),
+                f"{name} has no figure to fall back to on {first}",
+                "figures from the first day on",
+                fix,
+            )
+
+
+def _run_example(
+    book: RuleBook, file: m.BehaviourFile, index: int, example: m.Example
+) -> Iterator[rulechecks.Finding]:
+    path = ("examples", index)
+    quantity = Decimal(example.quantity.amount.numerator) / Decimal(example.quantity.amount.denominator)
+    unit = example.unit or file.quantity.unit
+    try:
+        result = assess(book, file.id, quantity, unit, example.on, dict(example.attributes), example.province)
+    except Rejected as refusal:
+        if refusal.code != example.refused:
+            wanted = f"the refusal {example.refused}" if example.refused else "results"
+            yield rulechecks.Finding(
+                path,
+                f"the example {example.name!r} is refused: {refusal}",
+                wanted,
+                "correct the example or the rule",
+            )
+        return
+    if example.refused:
+        yield rulechecks.Finding(
+            path,
+            f"the example {example.name!r} is accepted",
+            f"the refusal {example.refused}",
+            "correct the example or the rule",
+        )
+        return
+    in_force = book.behaviours[file.id].on(example.on)
+    assert in_force is not None
+    booked = example.energy_g if example.booked_g is None else example.booked_g
+    got = {
+        "energy_g": result.energy_g,
+        "booked_g": booked_alone_g(in_force, result.energy_g),
+        "avoided_mg": result.avoided_mg,
+    }
+    for key, wanted in (
+        ("energy_g", example.energy_g),
+        ("booked_g", booked),
+        ("avoided_mg", example.avoided_mg),
+    ):
+        if got[key] != wanted:
+            yield rulechecks.Finding(
+                (*path, key),
+                f"the example {example.name!r} gives {got[key]:,}",
+                f"{wanted:,}",
+                "correct the example or the rule",
+            )
+
+
+# --- counting and hashing ---------------------------------------------------------------------------
+
+
+def _confidence(models: Iterable[BaseModel]) -> dict[str, int]:
+    counts = dict.fromkeys(CONFIDENCES, 0)
+    for file in models:
+        for _, model in rulechecks.cited_in(file):
+            counts[model.confidence] += 1
+    return counts
+
+
+def _hash(models: Mapping[str, BaseModel]) -> str:
+    files = {name: _canonical(file) for name, file in models.items()}
+    text = json.dumps(
+        {"format": FORMAT, "files": files}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(tree: Any) -> Any:
+    """What a file says as JSON that does not depend on how it was written; what it leaves out is not in it."""
+    if isinstance(tree, BaseModel):
+        fields = type(tree).model_fields
+        return {fields[name].alias or name: _canonical(getattr(tree, name)) for name in tree.model_fields_set}
+    if isinstance(tree, dict):
+        return {str(_canonical(key)): _canonical(inner) for key, inner in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_canonical(inner) for inner in tree]
+    if isinstance(tree, m.Exact):
+        return tree.text.rstrip("0").rstrip(".") if "." in tree.text else tree.text
+    if isinstance(tree, date):
+        return tree.isoformat()
+    return tree
