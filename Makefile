@@ -7,7 +7,7 @@ PORT  ?= 8000
 ARGS  ?=
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo serve test lint format bench docs check-env clean
+.PHONY: help demo serve test lint format bench docs clean
 
 help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lint: $(VENV)/.ready-test ## style and import contracts
 format: $(VENV)/.ready-test ## put the code into its one form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.ready-test ## renew what the documents take from the code
+	$(BIN)/python -m tests.house.settings_table
 
 bench: $(VENV)/.ready-load ## the benchmark table (minutes; nothing else should run beside it)
 	$(BIN)/python -m loadtest.bench $(ARGS)

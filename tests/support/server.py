@@ -36,17 +36,20 @@ def environment(**settings: object) -> dict[str, str]:
 class Server:
     """One `saxaul serve`. It may be killed and started again; port, database and secrets stay the same."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, *, command: Path = COMMAND, **settings: object) -> None:
         self.folder = folder
+        self._command = command
         self.port = free_port()
         self.token_secret = secrets.token_hex(32)
         self.server_key = secrets.token_hex(32)
+        self.operator_key = secrets.token_hex(32)
         self.settings: dict[str, object] = {
             "host": "127.0.0.1",
             "port": self.port,
             "database_url": f"sqlite:///{folder / 'saxaul.db'}",
             "token_secret": self.token_secret,
             "server_key": self.server_key,
+            "operator_key": self.operator_key,
         } | settings
         self._child: Child | None = None
 
@@ -72,7 +75,7 @@ class Server:
     async def start(self, timeout_s: float = READY_TIMEOUT_S) -> Server:
         """Start it (again) and wait until /readyz says ready; raises StartFailed with the log."""
         self._child = Child(
-            [str(COMMAND), "serve"],
+            [str(self._command), "serve"],
             self.folder / "server.log",
             env=environment(**self.settings),
             cwd=self.folder,
@@ -133,6 +136,11 @@ class Server:
         assert status is not None
         return status
 
+    async def end(self, timeout_s: float = 30) -> int:
+        """SIGTERM and wait for the drain; returns the exit status."""
+        self.terminate()
+        return await self.ended(timeout_s)
+
     async def stop(self) -> None:
         """Drain, then make sure that nothing is left."""
         if self._child:
@@ -147,7 +155,8 @@ class Server:
     def token(self, user: int | str, expires_in_s: float = 3600, **claims: Any) -> str:
         """A connection token for a user, signed as the consumer app's backend would."""
         now = int(time.time())
-        body = {"sub": str(user), "iat": now, "exp": int(now + expires_in_s)} | claims
+        times = {"iat": now, "exp": int(now + expires_in_s)}
+        body = {"sub": str(user), "aud": self.settings.get("token_audience", "saxaul")} | times | claims
         return jwt.encode(body, self.token_secret, algorithm="HS256")
 
     async def cli(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60) -> CliResult:
