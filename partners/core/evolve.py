@@ -10,10 +10,8 @@ from partners.core.model import InboxMessage, PartnerState, TreeUnit
 
 
 def evolve(state: PartnerState, event: Any) -> None:
-    """Apply one fact to the working set; facts of other domains change nothing here."""
-    change = _CHANGES.get(type(event))
-    if change is not None:
-        change(state, event)
+    """Apply one fact to the working set."""
+    EVOLVE[type(event)](state, event)
 
 
 def _unit_pledged(state: PartnerState, event: e.UnitPledged) -> None:
@@ -150,7 +148,7 @@ def _message_received(state: PartnerState, event: e.MessageReceived) -> None:
     )
 
 
-_CHANGES: dict[type, Callable[[PartnerState, Any], None]] = {
+EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.UnitPledged: _unit_pledged,
     e.UnitsMoved: _units_moved,
     e.UnitsReleased: _units_released,

@@ -274,9 +274,7 @@ def _forward(
     if report.state == "planted" and (at == "in_planting" or answered):
         events.append(_moved(order, "planted", report, context))
         if unplanted:
-            events += give_back(
-                unplanted, state, order.partner, order.season, order.id, "shortfall", context
-            )
+            events += give_back(unplanted, state, order.partner, order.season, order.id, "shortfall", context)
     if not events and report.external_ref and not order.external_ref:
         events.append(_moved(order, order.state, report, context))
     return events
@@ -338,7 +336,9 @@ def _more_evidence(
 ) -> list[object]:
     name = batch_id(order.id, shown.report_no)
     known = state.batches[name]
-    added = [sha for sha in dict.fromkeys(item.sha256 for item in shown.evidence) if sha not in known.evidence]
+    added = [
+        sha for sha in dict.fromkeys(item.sha256 for item in shown.evidence) if sha not in known.evidence
+    ]
     if not added:
         return []
     findings = _findings(state, order, line, shown, [*known.evidence, *added], seen, context.now)

@@ -142,7 +142,8 @@ class Reviews(SQLModel, table=True):
 
 
 class Deliveries(SQLModel, table=True):
-    """The outbox. `next_at` is null where nothing is left to do, so the index holds what is due and no more."""
+    """The outbox. `next_at` is null where nothing is left to do, so the index holds what is due and no
+    more."""
 
     __tablename__ = "deliveries"
     __table_args__ = (Index("ix_deliveries_next", "next_at"), Index("ix_deliveries_order", "order_id"))
@@ -172,16 +173,13 @@ class Inbox(SQLModel, table=True):
     received_at: int = Field(sa_column=whole())
 
 
-TABLES = {
-    model.__tablename__: model.__table__  # type: ignore[attr-defined]
-    for model in (
-        TreeUnits,
-        PartnerOrders,
-        OrderLines,
-        Batches,
-        EvidenceFiles,
-        Reviews,
-        Deliveries,
-        Inbox,
-    )
+MODELS: dict[str, type[SQLModel]] = {
+    "tree_units": TreeUnits,
+    "partner_orders": PartnerOrders,
+    "order_lines": OrderLines,
+    "batches": Batches,
+    "evidence": EvidenceFiles,
+    "reviews": Reviews,
+    "deliveries": Deliveries,
+    "inbox": Inbox,
 }

@@ -22,7 +22,8 @@ def with_order(resendable: bool = False) -> tuple[World, str]:
 
 
 def claim(world: World, name: str, relay: str = "one") -> list[Any]:
-    return world.run(c.ClaimDeliveries(None, relay, LEASE_MS, (name,))).reply["claimed"]  # type: ignore[return-value]
+    return world.run(c.ClaimDeliveries(None, relay, LEASE_MS, (name,))).reply["claimed"]  # type:
+    ignore[return-value]
 
 
 def settle(world: World, name: str, outcome: str, relay: str = "one", **fields: Any) -> str:
@@ -48,7 +49,9 @@ def test_a_relay_that_died_while_sending(resendable: bool, mode: str) -> None:
     assert claim(world, name, "two")[0]["mode"] == mode
 
 
-@pytest.mark.parametrize(("resendable", "state", "mode"), [(False, "unknown", "read"), (True, "waiting", "send")])
+@pytest.mark.parametrize(
+    ("resendable", "state", "mode"), [(False, "unknown", "read"), (True, "waiting", "send")]
+)
 def test_a_timeout(resendable: bool, state: str, mode: str) -> None:
     world, name = with_order(resendable)
     claim(world, name)

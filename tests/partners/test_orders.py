@@ -514,7 +514,10 @@ def test_silence_is_polled_reminded_escalated_and_ended() -> None:
         if row.state != "submitted":
             break
     assert seen == [(0, 0, False), (3, 1, False), (7, 2, False), (10, 2, True)]
-    assert (world.order(order).state, (world.now - world.order(order).submitted_at) // DAY_MS) == ("expired", 14)
+    assert (world.order(order).state, (world.now - world.order(order).submitted_at) // DAY_MS) == (
+        "expired",
+        14,
+    )
 
 
 def test_a_late_follow_up_comes_to_the_same_end() -> None:

@@ -116,9 +116,7 @@ class World:
         row = self.rows["partner_orders"].get(order)
         report = PartnerReport(order=order, state=state, at=self.now, **fields)
         name = message or f"m{len(self.rows['inbox'])}"
-        return self.run(
-            c.RecordReport(None, row.partner if row else "elm", name, f"{state}{fields}", report)
-        )
+        return self.run(c.RecordReport(None, row.partner if row else "elm", name, f"{state}{fields}", report))
 
     def planted(self, count: int = 4) -> int:
         """An order that its partner declares planted, in one batch."""

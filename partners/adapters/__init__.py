@@ -1,0 +1,1 @@
+"""One folder a partner's interface: manifest, adapter (I/O), mapping (pure), recorded payloads."""

@@ -1,0 +1,74 @@
+"""The partners' domain as the writer wants it, and where it meets the game: a redeemed tree becomes a
+unit, and what happens to units advances trees, each in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from engine.core import commands as game
+from engine.core.context import Context as EngineContext
+from engine.core.events import Decision, TreeRedeemed
+from engine.core.game import Rule
+from engine.core.redeem import advance_touches
+from engine.core.state import Touch
+from engine.domain import Domain
+from engine.store.mapping import shelf_table
+from partners.core import decide as core
+from partners.core import events as e
+from partners.core.commands import PledgeUnit
+from partners.core.context import Context
+from partners.core.evolve import EVOLVE
+from partners.core.model import PARTNER_SHELVES, PartnerTerms
+from partners.store.tables import MODELS
+from partners.terms import Hurry, terms_reader
+
+PARTNER_TABLES = {kind.name: shelf_table(kind, MODELS[kind.name]) for kind in PARTNER_SHELVES}
+
+
+def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None = None) -> Domain:
+    """The domain with the terms of these partners; one that is missing has the default terms."""
+    known = {terms.partner: terms for terms in partners}
+    terms_of = terms_reader(known, hurry)
+
+    def decide(state: Any, command: Any, context: EngineContext) -> Decision:
+        terms = terms_of(context.rules, context.now)
+        return core.decide(state, command, Context(context.now, context.new_id, terms, known))
+
+    rule = Rule(touches, decide)
+    return Domain(
+        name="partners",
+        shelves=PARTNER_SHELVES,
+        tables=PARTNER_TABLES,
+        rules=dict.fromkeys(core.COMMANDS, rule),
+        evolve=EVOLVE,
+        reactions={
+            TreeRedeemed: _pledge,
+            e.UnitsMoved: _advance,
+            e.UnitsReleased: _release,
+        },
+    )
+
+
+def touches(command: Any, state: Any) -> Iterator[Touch]:
+    """What the core touches, and the game's trees of the units: so all locks are taken together, in order."""
+    units: list[int] = []
+    for touch in core.touches(command, state):
+        if touch.shelf == "tree_units":
+            units.append(touch.key)
+        yield touch
+    if units and not isinstance(command, PledgeUnit):
+        yield from advance_touches(game.AdvanceTrees(tuple(units), ""), state)
+
+
+def _pledge(event: TreeRedeemed) -> list[object]:
+    return [PledgeUnit(None, event.tree.id, event.tree.programme)]
+
+
+def _advance(event: e.UnitsMoved) -> list[object]:
+    return [game.AdvanceTrees(event.units, event.state, event.note)]
+
+
+def _release(event: e.UnitsReleased) -> list[object]:
+    note = f"{event.note}:{event.season}" if event.season else event.note
+    return [game.AdvanceTrees(event.units, "pledged", note)]

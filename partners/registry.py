@@ -1,0 +1,95 @@
+"""Which partner is reached by which adapter: reads manifests, builds adapters, gives the terms they imply."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from engine.core.units import SECOND_MS
+from partners.adapters.simulator.adapter import SimulatorAdapter
+from partners.core.model import PartnerTerms
+from partners.port import Adapter, Capabilities
+from partners.signing import secret_bytes
+
+SIMULATOR_PARTNER = "simulator-ngo"
+
+Build = Callable[[str, Sequence[str], Capabilities], Adapter]
+ADAPTERS: Mapping[str, Build] = {"simulator": SimulatorAdapter}
+
+
+class RegistryError(Exception):
+    """A partner that can't be reached as configured; the text says what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerSettings:
+    """How a partner is reached. `keys`: the one in use first, then those that still sign during a
+    rotation."""
+
+    partner: str
+    adapter: str
+    address: str
+    keys: tuple[str, ...]
+    changes: Mapping[str, object] = field(default_factory=dict)
+    """Capabilities that differ from the adapter's manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The partners of this process: their adapters and terms by partner id."""
+
+    adapters: Mapping[str, Adapter]
+    terms: Mapping[str, PartnerTerms]
+
+    def is_live(self, partner: str) -> bool:
+        """Whether the partner plants real trees; unknown partners do not count as such."""
+        adapter = self.adapters.get(partner)
+        return adapter is not None and adapter.capabilities.is_live
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        for adapter in self.adapters.values():
+            await adapter.close()
+
+
+def manifest(adapter: str, changes: Mapping[str, object] | None = None) -> Capabilities:
+    """What an adapter's partner can do, by its manifest. Raises RegistryError."""
+    try:
+        text = files(f"partners.adapters.{adapter}").joinpath("manifest.toml").read_text("utf-8")
+        return Capabilities(**(tomllib.loads(text) | dict(changes or {})))
+    except (ModuleNotFoundError, FileNotFoundError, TypeError, tomllib.TOMLDecodeError) as problem:
+        raise RegistryError(f"adapter {adapter}: {problem}") from problem
+
+
+def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
+    """Adapters and terms of the partners. Raises RegistryError for unknown adapters and unusable keys."""
+    adapters: dict[str, Adapter] = {}
+    terms: dict[str, PartnerTerms] = {}
+    for settings in partners:
+        build = ADAPTERS.get(settings.adapter)
+        if build is None:
+            raise RegistryError(f"partner {settings.partner}: no adapter {settings.adapter}")
+        try:
+            [secret_bytes(key) for key in settings.keys]
+        except ValueError as problem:
+            raise RegistryError(f"partner {settings.partner}: {problem}") from problem
+        can = manifest(settings.adapter, settings.changes)
+        adapters[settings.partner] = build(settings.address, settings.keys, can)
+        terms[settings.partner] = PartnerTerms(
+            settings.partner,
+            asks_below_minimum=can.asks_below_minimum,
+            poll_ms=can.poll_s * SECOND_MS,
+            resendable=can.idempotency == "native",
+        )
+    return Registry(adapters, terms)
+
+
+def simulator_settings(address: str | None, key: str | None) -> list[PartnerSettings]:
+    """The simulated NGO as a partner, where an address is configured."""
+    if not address:
+        return []
+    if not key:
+        raise RegistryError("a partner simulator needs SAXAUL_PARTNER_SIMULATOR_KEY")
+    return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]

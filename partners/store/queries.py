@@ -1,0 +1,178 @@
+"""What jobs, pages and the relay ask of the partners' tables; each with a bound, each from one read
+snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.store.database import Reader
+
+DELIVERIES_MAX = 100
+ORDERS_MAX = 500
+
+
+async def routes_waiting(reader: Reader, now: int) -> list[str]:
+    """The programmes for which trees wait for an order."""
+    rows = await reader.fetch(
+        "SELECT DISTINCT route FROM tree_units WHERE state = 'pledged' AND waits_from_at <= ? ORDER BY route",
+        now,
+    )
+    return [route for (route,) in rows]
+
+
+async def units_waiting(reader: Reader, route: str, now: int, limit: int) -> list[int]:
+    """Trees that wait for an order of a programme, first come first."""
+    rows = await reader.fetch(
+        "SELECT id FROM tree_units WHERE route = ? AND state = 'pledged' AND waits_from_at <= ?"
+        " ORDER BY waits_from_at, id LIMIT ?",
+        route,
+        now,
+        limit,
+    )
+    return [number for (number,) in rows]
+
+
+async def orders_due(reader: Reader, now: int) -> list[int]:
+    """Open orders with something to follow up by now, most overdue first."""
+    rows = await reader.fetch(
+        "SELECT id FROM partner_orders WHERE due_at <= ? AND held = '' ORDER BY due_at LIMIT ?",
+        now,
+        ORDERS_MAX,
+    )
+    return [number for (number,) in rows]
+
+
+async def deliveries_due(reader: Reader, now: int, destinations: Sequence[str]) -> list[tuple[str, str]]:
+    """(id, destination) of what may be claimed by now, longest due first."""
+    return [
+        (name, destination)
+        for name, destination in await reader.fetch(
+            "SELECT id, destination FROM deliveries WHERE next_at <= ? AND destination IN ?"
+            " ORDER BY next_at, id LIMIT ?",
+            now,
+            list(destinations),
+            DELIVERIES_MAX,
+        )
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFacts:
+    """A batch as the public may know it."""
+
+    id: str
+    planted_from_on: str
+    planted_to_on: str
+    reported: int
+    verified: int
+    evidence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFacts:
+    """What is known of a tree and of the order and batch that it belongs to; nothing about a person."""
+
+    unit: int
+    programme: str
+    route: str
+    state: str
+    season: str
+    note: str
+    fact_at: int
+    partner: str | None
+    order: int | None
+    order_state: str | None
+    season_opens_at: int | None
+    season_closes_at: int | None
+    accepted: int | None
+    line_verified: int | None
+    granularity: str | None
+    site: str | None
+    batch: BatchFacts | None
+
+
+async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
+    """All that the public page of a tree tells, or None if there is no such tree."""
+    rows = await reader.fetch(
+        "SELECT u.id, u.programme, u.route, u.state, u.season, u.note, u.fact_at, o.partner, o.id, o.state,"
+        " o.season_opens_at, o.season_closes_at, l.accepted, l.verified, l.granularity, l.site,"
+        " b.id, b.planted_from_on, b.planted_to_on, b.reported, b.verified, b.evidence"
+        " FROM tree_units u LEFT JOIN partner_orders o ON o.id = u.order_id"
+        " LEFT JOIN order_lines l ON l.order_id = o.id LEFT JOIN batches b ON b.id = u.batch_id WHERE u.id
+        = ?", unit,
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    batch = None if row[16] is None else BatchFacts(*row[16:21], evidence=len(json.loads(row[21])))
+    return TreeFacts(*row[:16], batch=batch)
+
+
+async def order_facts(reader: Reader, order: int) -> dict[str, Any] | None:
+    """An order with its lines, batches, reviews and deliveries, for operators."""
+    [order_rows, lines, reviews, deliveries] = [
+        await _rows(reader, table, column, order)
+        for table, column in (
+            ("partner_orders", "id"),
+            ("order_lines", "order_id"),
+            ("reviews", "order_id"),
+            ("deliveries", "order_id"),
+        )
+    ]
+    if not order_rows:
+        return None
+    batches = [batch for line in lines for batch in await _rows(reader, "batches", "line_id", line["id"])]
+    return {
+        **order_rows[0],
+        "lines": lines,
+        "batches": batches,
+        "reviews": reviews,
+        "deliveries": deliveries,
+    }
+
+
+async def orders_in(reader: Reader, states: Sequence[str], after: int, limit: int) -> list[dict[str, Any]]:
+    """Orders in these states, by id, after the id `after`."""
+    columns = _COLUMNS["partner_orders"]
+    rows = await reader.fetch(
+        f"SELECT {', '.join(columns)} FROM partner_orders WHERE state IN ? AND id > ? ORDER BY id LIMIT ?",
+        list(states),
+        after,
+        limit,
+    )
+    return [_as_dict("partner_orders", columns, row) for row in rows]
+
+
+async def unit_counts(reader: Reader) -> dict[str, int]:
+    """Trees by state, for metrics and checks."""
+    return dict(await reader.fetch("SELECT state, count(*) FROM tree_units GROUP BY state"))  # type:
+    ignore[arg-type]
+
+
+_COLUMNS = {
+    "partner_orders": ["id", "partner", "programme", "season", "season_opens_at", "season_closes_at",
+    "state", "held", "below_minimum", "external_ref", "reason", "submitted_at", "expires_at", "reminders",
+    "escalated_at", "due_at", "fact_at", "difference"], "order_lines": ["id", "species", "site",
+    "granularity", "unit_price_minor", "currency", "tolerance_pct", "ordered", "accepted", "reported",
+    "verified"], "batches": ["id", "report_no", "site", "planted_from_on", "planted_to_on", "reported",
+    "verified", "submitted_by", "reported_at", "evidence", "findings"], "reviews": ["id", "reviewer",
+    "verdict", "verified", "note", "at"], "deliveries": ["id", "destination", "kind", "state", "attempts",
+    "next_at", "answer"], } _JSON = {("partner_orders", "difference"), ("batches", "evidence"), ("batches",
+    "findings")}
+
+
+async def _rows(reader: Reader, table: str, column: str, value: int | str) -> list[dict[str, Any]]:
+    columns = _COLUMNS[table]
+    quoted = ", ".join(f'"{name}"' for name in columns)
+    rows = await reader.fetch(f"SELECT {quoted} FROM {table} WHERE {column} = ? ORDER BY id", value)
+    return [_as_dict(table, columns, row) for row in rows]
+
+
+def _as_dict(table: str, columns: Sequence[str], row: tuple[Any, ...]) -> dict[str, Any]:
+    return {
+        name: json.loads(value) if (table, name) in _JSON else value
+        for name, value in zip(columns, row, strict=True)
+    }
