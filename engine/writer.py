@@ -229,9 +229,8 @@ class Writer:
         state = self._state()
         try:
             async with db.write() as tx:
-                await load(
-                    tx, self._tables, state, [post.command for post in posts], self._touches, db.is_shared
-                )
+                commands = [post.command for post in posts]
+                await load(tx, self._tables, state, commands, self._touches, db.is_shared)
                 await _find_bound(tx, posts)
                 now = await self._now(tx)
                 telling = Telling()
@@ -314,9 +313,25 @@ class Writer:
                 telling.add(event, row)
             for reaction in self._reactions.get(kind, ()):
                 for follow_up in reaction(event):
-                    await load(tx, self._tables, state, [follow_up], self._touches, self._db.is_shared)
-                    await self._decide(tx, state, post, follow_up, context, telling, row)
+                    await self._react(tx, state, post, follow_up, context, telling, row)
         return decision.reply
+
+    async def _react(
+        self,
+        tx: Transaction,
+        state: State,
+        post: _Post,
+        follow_up: Any,
+        context: Context,
+        telling: Telling,
+        row: int,
+    ) -> None:
+        """A reaction must succeed: what it reacts to has happened, so a refusal is a fault that undoes the group."""
+        await load(tx, self._tables, state, [follow_up], self._touches, self._db.is_shared)
+        try:
+            await self._decide(tx, state, post, follow_up, context, telling, row)
+        except Rejected as refusal:
+            raise RuntimeError(f"reaction {type(follow_up).__name__} was refused: {refusal}") from refusal
 
     async def _save(
         self, tx: Transaction, state: State, changed: Sequence[_Post], telling: Telling, now: int

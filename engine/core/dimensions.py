@@ -1,8 +1,8 @@
 """Units of measurement: enough algebra to see that a formula gives grams of CO2e, and to scale exactly.
 
-A unit is written `kgCO2e/km`, `g/order`, `kgCO2e/t`, or `1`. Things that are only counted (step, ride, order …) are units of their
-own, so that a ride is never taken for a kilometre. Base units are the milligram of CO2e, the gram, the metre and the counted
-thing itself.
+A unit is written `kgCO2e/km`, `g/order`, `kgCO2e/t`, or `1`. Things that are only counted (step, ride,
+order …) are units of their own, so that a ride is never taken for a kilometre. Base units are the milligram
+of CO2e, the gram, the metre and the counted thing itself.
 """
 
 from __future__ import annotations

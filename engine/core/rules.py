@@ -28,7 +28,10 @@ GRANULARITIES = ("individual", "pooled")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where a number comes from. `date` is the publication's own date as it gives it: a year, a month or a day."""
+    """Where a number comes from.
+
+    `date` is the publication's own date as it gives it: a year, a month or a day.
+    """
 
     id: str
     title: str
@@ -65,7 +68,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Dated(Generic[T]):
-    """Items by the day from which each is in force, oldest first. An item counts until the next one begins."""
+    """Items by the day from which each is in force, oldest first.
+
+    An item counts until the next one begins.
+    """
 
     days: tuple[date, ...]
     items: tuple[T, ...]
@@ -99,7 +105,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """An emission factor by region and day, or one made of parts of others. `fallback` is tried after province and country."""
+    """An emission factor by region and day, or one made of parts of others.
+
+    `fallback` is tried after province and country.
+    """
 
     id: str
     names: Mapping[str, str]
@@ -185,8 +194,8 @@ class Term:
 class Scenarios:
     """F2, F3, F4a: extent × share × (baseline terms - project terms).
 
-    The extent is the reported quantity times `per_unit`, or the number sent as `attribute` where a source knows better.
-    A factor times a quantity is the case without project terms.
+    The extent is the reported quantity times `per_unit`, or the number sent as `attribute` where a source
+    knows better. A factor times a quantity is the case without project terms.
     """
 
     method: str
@@ -220,10 +229,11 @@ class Caps:
 class BallPolicy:
     """How an energy ball of a behaviour lives.
 
-    ripens: `after` = `ripen_delay_h` hours after the instant named by `counts_from` (`at`, or an attribute such as
-    `completed_at`); `morning` = the next local morning, within `morning_window_min` minutes from `morning_from_min` (minutes
-    after local midnight), at a fixed offset of the user. A friend may take between `share_min_pct` and `share_max_pct` per cent
-    of the full ball (at least 1 g), never below `floor_pct` per cent of it (rounded up to whole grams).
+    ripens: `after` = `ripen_delay_h` hours after the instant named by `counts_from` (`at`, or an attribute
+    such as `completed_at`); `morning` = the next local morning, within `morning_window_min` minutes from
+    `morning_from_min` (minutes after local midnight), at a fixed offset of the user. A friend may take
+    between `share_min_pct` and `share_max_pct` per cent of the full ball (at least 1 g), never below
+    `floor_pct` per cent of it (rounded up to whole grams).
     """
 
     ripens: str
@@ -241,7 +251,10 @@ class BallPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A field that a source may send beside the quantity. kind: `number` (unit, bounds) or `instant` (RFC 3339)."""
+    """A field that a source may send beside the quantity.
+
+    kind: `number` (unit, bounds) or `instant` (RFC 3339).
+    """
 
     name: str
     kind: str
@@ -350,7 +363,10 @@ class Species:
 
 @dataclass(frozen=True, slots=True)
 class Season:
-    """A planting window of each year, by (month, day), both ends included. `order_by`: last day an order can still join it."""
+    """A planting window of each year, by (month, day), both ends included.
+
+    `order_by`: last day an order can still join it.
+    """
 
     id: str
     names: Mapping[str, str]
@@ -423,7 +439,10 @@ class Programme:
 
 @dataclass(frozen=True, slots=True)
 class RuleBook:
-    """A checked rulebook. `hash` is the SHA-256 of its content whatever its formatting. `memo` keeps worked-out plans."""
+    """A checked rulebook.
+
+    `hash` is the SHA-256 of its content whatever its formatting. `memo` keeps worked-out plans.
+    """
 
     hash: str
     game: GameRules
