@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.store.database import Reader
+from partners.core.model import Batch, Delivery, OrderLine, PlantingOrder, Review
 
 DELIVERIES_MAX = 100
 ORDERS_MAX = 500
@@ -101,8 +102,9 @@ async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
         " o.season_opens_at, o.season_closes_at, l.accepted, l.verified, l.granularity, l.site,"
         " b.id, b.planted_from_on, b.planted_to_on, b.reported, b.verified, b.evidence"
         " FROM tree_units u LEFT JOIN partner_orders o ON o.id = u.order_id"
-        " LEFT JOIN order_lines l ON l.order_id = o.id LEFT JOIN batches b ON b.id = u.batch_id WHERE u.id
-        = ?", unit,
+        " LEFT JOIN order_lines l ON l.order_id = o.id LEFT JOIN batches b ON b.id = u.batch_id"
+        " WHERE u.id = ?",
+        unit,
     )
     if not rows:
         return None
@@ -149,19 +151,25 @@ async def orders_in(reader: Reader, states: Sequence[str], after: int, limit: in
 async def unit_counts(reader: Reader) -> dict[str, int]:
     """Trees by state, for metrics and checks."""
     return dict(await reader.fetch("SELECT state, count(*) FROM tree_units GROUP BY state"))  # type:
-    ignore[arg-type]
+    ignore[arg - type]
 
 
-_COLUMNS = {
-    "partner_orders": ["id", "partner", "programme", "season", "season_opens_at", "season_closes_at",
-    "state", "held", "below_minimum", "external_ref", "reason", "submitted_at", "expires_at", "reminders",
-    "escalated_at", "due_at", "fact_at", "difference"], "order_lines": ["id", "species", "site",
-    "granularity", "unit_price_minor", "currency", "tolerance_pct", "ordered", "accepted", "reported",
-    "verified"], "batches": ["id", "report_no", "site", "planted_from_on", "planted_to_on", "reported",
-    "verified", "submitted_by", "reported_at", "evidence", "findings"], "reviews": ["id", "reviewer",
-    "verdict", "verified", "note", "at"], "deliveries": ["id", "destination", "kind", "state", "attempts",
-    "next_at", "answer"], } _JSON = {("partner_orders", "difference"), ("batches", "evidence"), ("batches",
-    "findings")}
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    table: tuple(field.name for field in fields(row) if field.name not in ("lines", "units", "batches"))
+    for table, row in (
+        ("partner_orders", PlantingOrder),
+        ("order_lines", OrderLine),
+        ("batches", Batch),
+        ("reviews", Review),
+        ("deliveries", Delivery),
+    )
+}
+_JSON = {
+    ("partner_orders", "difference"),
+    ("batches", "evidence"),
+    ("batches", "findings"),
+    ("deliveries", "payload"),
+}
 
 
 async def _rows(reader: Reader, table: str, column: str, value: int | str) -> list[dict[str, Any]]:

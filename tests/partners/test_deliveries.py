@@ -18,12 +18,12 @@ LEASE_MS = 60_000
 def with_order(resendable: bool = False) -> tuple[World, str]:
     world = World(terms(agreed=PartnerTerms("elm", resendable=resendable)))
     world.pledge(3)
-    return world, f"submit:{world.form().reply['formed']}"
+    return world, f"submit:{world.formed()}"
 
 
 def claim(world: World, name: str, relay: str = "one") -> list[Any]:
-    return world.run(c.ClaimDeliveries(None, relay, LEASE_MS, (name,))).reply["claimed"]  # type:
-    ignore[return-value]
+    claimed: Any = world.run(c.ClaimDeliveries(None, relay, LEASE_MS, (name,))).reply["claimed"]
+    return claimed
 
 
 def settle(world: World, name: str, outcome: str, relay: str = "one", **fields: Any) -> str:

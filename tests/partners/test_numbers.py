@@ -97,5 +97,5 @@ def test_an_order_is_no_tree() -> None:
 
 @pytest.mark.parametrize("tree", [0, -1, ID_MAX + 1])
 def test_no_number_for_what_is_no_id(tree: int) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="whole number"):
         tree_number(tree)

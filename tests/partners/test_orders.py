@@ -41,8 +41,8 @@ def test_first_come_first_placed_whatever_the_order_of_the_list() -> None:
     world.pledge(2, first=10)
     world.now += 1
     world.pledge(2, first=1)
-    decision = world.run(c.FormOrder(None, "minqin", (2, 11, 1, 10, 10)))
-    assert world.line(decision.reply["formed"]).units == [10, 11, 1, 2]
+    order = world.formed(units=(2, 11, 1, 10, 10))
+    assert world.line(order).units == [10, 11, 1, 2]
 
 
 def test_forming_again_changes_nothing() -> None:
@@ -66,7 +66,7 @@ def test_too_few_after_the_maximum_wait_ask_the_partner() -> None:
     world = World()
     world.pledge(2)
     world.now += 7 * DAY_MS
-    order = world.form().reply["formed"]
+    order = world.formed()
     assert world.order(order).below_minimum
     assert world.delivery(f"submit:{order}").payload["below_minimum"] is True
     assert world.unit(1).note == "asked_below_minimum"
@@ -94,7 +94,7 @@ def test_rolled_trees_join_the_orders_of_the_next_season() -> None:
     world.form()
     world.now = SPRING.order_by_at + 2
     world.pledge(1, first=50)
-    order = world.form().reply["formed"]
+    order = world.formed()
     assert world.order(order).season == AUTUMN.id
     assert world.line(order).units == [1, 2, 50]
 
@@ -103,7 +103,7 @@ def test_a_partner_that_refuses_the_small_order_sends_its_trees_to_the_next_seas
     world = World()
     world.pledge(2)
     world.now += 7 * DAY_MS
-    order = world.form().reply["formed"]
+    order = world.formed()
     world.delivered(order)
     world.say(order, "rejected", reason="too few")
     assert world.unit(2).note == "waits_for_next_season:below_minimum"
@@ -114,13 +114,13 @@ def test_the_last_call_of_a_season_is_a_maximum_wait() -> None:
     world = World()
     world.now = SPRING.order_by_at - DAY_MS
     world.pledge(1)
-    assert world.order(world.form().reply["formed"]).below_minimum
+    assert world.order(world.formed()).below_minimum
 
 
 def test_an_order_has_a_largest_size() -> None:
     world = World()
     world.pledge(ORDER_TREES_MAX + 5)
-    assert world.line(world.form().reply["formed"]).ordered == ORDER_TREES_MAX
+    assert world.line(world.formed()).ordered == ORDER_TREES_MAX
     assert len(world.waiting()) == 5
 
 
@@ -178,7 +178,7 @@ def test_rejected_trees_are_rerouted_to_the_same_species_and_region() -> None:
         "pledged",
         "rerouted:declined",
     )
-    other = world.form("alxa").reply["formed"]
+    other = world.formed("alxa")
     assert world.order(other).partner == "oak"
     world.delivered(other)
     world.say(other, "rejected")
@@ -563,7 +563,7 @@ def test_cancelling_before_anything_is_reported() -> None:
 def test_an_order_that_never_left_is_cancelled_without_a_word() -> None:
     world = World()
     world.pledge(3)
-    order = world.form().reply["formed"]
+    order = world.formed()
     world.run(c.CancelOrder(None, "operator:li", order, "mistake"))
     assert world.delivery(f"submit:{order}").state == "done"
     assert f"cancel:{order}" not in world.rows["deliveries"]
@@ -572,7 +572,7 @@ def test_an_order_that_never_left_is_cancelled_without_a_word() -> None:
 def test_an_order_on_its_way_is_cancelled_when_it_has_arrived() -> None:
     world = World()
     world.pledge(3)
-    order = world.form().reply["formed"]
+    order = world.formed()
     world.run(c.ClaimDeliveries(None, "relay", 60_000, (f"submit:{order}",)))
     world.run(c.CancelOrder(None, "operator:li", order, "mistake"))
     assert f"cancel:{order}" not in world.rows["deliveries"]

@@ -97,11 +97,17 @@ class World:
         """The job's command for one programme."""
         return self.run(c.FormOrder(None, programme, self.waiting(programme)))
 
+    def formed(self, programme: str = "minqin", units: tuple[int, ...] | None = None) -> int:
+        """The id of the order that the job's command makes."""
+        command = c.FormOrder(None, programme, self.waiting(programme) if units is None else units)
+        order = self.run(command).reply["formed"]
+        assert isinstance(order, int)
+        return order
+
     def ordered(self, count: int = 4, programme: str = "minqin", first: int = 1) -> int:
         """An order of that many trees, handed over to its partner."""
         self.pledge(count, programme, first)
-        order = self.form(programme).reply["formed"]
-        assert isinstance(order, int)
+        order = self.formed(programme)
         self.delivered(order)
         return order
 
