@@ -22,9 +22,10 @@ MIGRATIONS = "engine/store/migrations/versions/"
 # Standard modules that reach outside or decide by chance: not for a core that is handed time, ids and draws.
 # fmt: off
 IMPURE = {
-    "asyncio", "concurrent", "contextvars", "ftplib", "glob", "http", "importlib", "io", "logging", "os",
-    "pathlib", "multiprocessing", "queue", "random", "sched", "secrets", "select", "selectors", "shutil",
-    "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib", "uuid", "warnings",
+    "asyncio", "concurrent", "contextvars", "ftplib", "glob", "http", "importlib", "io", "logging",
+    "multiprocessing", "os", "pathlib", "queue", "random", "sched", "secrets", "select", "selectors",
+    "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time",
+    "urllib", "uuid", "warnings",
 }
 # fmt: on
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval", "__import__"}
