@@ -19,16 +19,17 @@ from loadtest.engines import STORES, Stable
 from loadtest.population import Population
 from loadtest.postgres import settings as postgres_settings
 from loadtest.processes import StartFailed
-from loadtest.scenarios import collects, fan_out, hot_ball, memory
+from loadtest.scenarios import collects, fan_out, hot_ball, memory, writer
 from loadtest.scenarios import profile as profile_scenario
 
 SCENARIOS: dict[str, Scenario] = {
     "collects": collects.run,
+    "writer": writer.run,
     "hot_ball": hot_ball.run,
     "fan_out": fan_out.run,
     "memory": memory.run,
 }
-SMALL_SCALE = 0.002
+SMALL_SCALE = 0.01
 
 app = typer.Typer(help=__doc__, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = Console()
@@ -99,6 +100,7 @@ def profile(
     connections: Annotated[int, typer.Option(min=1, help="Sockets that collect.")] = 64,
     outstanding: Annotated[int, typer.Option(min=1, help="Commands under way on each.")] = 16,
     seconds: Annotated[float, typer.Option(min=0.2, help="How long to look.")] = 5.0,
+    writer_only: Annotated[bool, typer.Option(help="The writer alone, without sockets.")] = False,
     top: Annotated[int, typer.Option(min=1, help="How many functions to print.")] = 40,
     exact: Annotated[
         bool, typer.Option(help="cProfile instead of sampling: counts calls, distorts times.")
@@ -110,7 +112,10 @@ def profile(
     with stable(scale, cache) as (ready, say):
         sizes = Sizes(rounds=1, measure_s=seconds, warm_up_s=1.0)
         bench = Bench(ready, sizes, _choice(stores, STORES), say)
-        tables = profile_scenario.run(bench, (connections, outstanding), top, exact)
+        if writer_only:
+            tables = profile_scenario.run_writer(bench, connections * outstanding, top, exact)
+        else:
+            tables = profile_scenario.run(bench, (connections, outstanding), top, exact)
     for made in tables:
         console.print(made)
 

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 import uvloop
 
-from loadtest.jobs import collects, fan_out, idle, press
-from loadtest.jobs.plans import CollectPlan, FanOutPlan, IdlePlan, PressPlan
+from loadtest.jobs import collects, fan_out, idle, press, writer
+from loadtest.jobs.plans import CollectPlan, FanOutPlan, IdlePlan, PressPlan, WriterPlan
 
 JOBS: dict[str, tuple[type, Callable[[Any], Coroutine[Any, Any, dict[str, object]]]]] = {
     "collects": (CollectPlan, collects.run),
     "press": (PressPlan, press.run),
     "fan_out": (FanOutPlan, fan_out.run),
     "idle": (IdlePlan, idle.run),
+    "writer": (WriterPlan, writer.run),
 }
 
 

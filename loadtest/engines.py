@@ -69,7 +69,7 @@ class Stable:
 
     def start(self, store: str) -> Engine:
         """An engine on a fresh copy of the prefilled database; `null` stores nothing (of the SQLite copy)."""
-        url, pids = self._database(store)
+        url, pids = self.database(store)
         port, secret = free_port(), secrets.token_hex(32)
         environment = {
             "SAXAUL_DATABASE_URL": url,
@@ -90,9 +90,10 @@ class Stable:
 
     def fill(self, store: str) -> None:
         """Only see to it that the prefilled database is there."""
-        self._database(store)
+        self.database(store)
 
-    def _database(self, store: str) -> tuple[str, list[int]]:
+    def database(self, store: str) -> tuple[str, list[int]]:
+        """The url of a fresh copy of the prefilled database, and the database server's process ids."""
         if store == "postgresql":
             server = self.postgres()
             return prefill.postgres_copy(server, self.population, "bench_run", self.tick), [server.pid]

@@ -20,9 +20,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, math.ceil(percent / 100 * len(ordered)) - 1))]
 
 
-def middle(values: Iterable[float]) -> float:
-    """Median without the NaNs; NaN of nothing."""
-    known = [value for value in values if not math.isnan(value)]
+def middle(values: Iterable[float | None]) -> float:
+    """Median of what was measured (NaN is None after a journey as JSON); NaN of nothing."""
+    known = [value for value in values if value is not None and not math.isnan(value)]
     return median(known) if known else math.nan
 
 

@@ -138,7 +138,7 @@ def create_schema(url: str) -> None:
     """The engine's own schema in an empty database."""
     from engine.store import schema
 
-    asyncio.run(schema.prepare(url))
+    asyncio.run(schema.migrate(url))
 
 
 def _chunks(load: Load, tick: Tick) -> Iterator[list[tuple[Any, ...]]]:

@@ -80,6 +80,9 @@ class Exact:
         return {"functions": rows[:TOP]}
 
 
+PROFILERS = {"sample": Sampler, "exact": Exact}
+
+
 def _is_loop(frame: FrameType) -> bool:
     return frame.f_code.co_name in ("run", "run_until_complete", "run_forever") and (
         "runners.py" in frame.f_code.co_filename or "server.py" in frame.f_code.co_filename
@@ -107,7 +110,7 @@ def _name(frame: FrameType) -> str:
 def main() -> None:
     """Arguments: `sample` or `exact`, the file for the findings."""
     kind, target = sys.argv[1], Path(sys.argv[2])
-    profiler = Sampler() if kind == "sample" else Exact()
+    profiler = PROFILERS[kind]()
     signal.signal(signal.SIGUSR1, lambda *_: profiler.start())
     signal.signal(signal.SIGUSR2, lambda *_: target.write_text(json.dumps(profiler.stop())))
     from engine.cli import main as saxaul

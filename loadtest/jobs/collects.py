@@ -45,6 +45,8 @@ async def run(plan: CollectPlan) -> dict[str, object]:
         end = min([perf_counter(), *(load.ran_out_at for load in loads if load.ran_out_at is not None)])
         cpu = cpu_window.stop()
         _mark(plan, signal.SIGUSR2)
+        if end <= begin:  # all done while still warming up
+            begin = started
         await _drain(loads, log)
     closed = reasons([*connections, *watchers])
     await close_all([*connections, *watchers])

@@ -71,3 +71,16 @@ class IdlePlan:
     sessions: list[Session]
     first: int
     settle_s: float
+
+
+@dataclass(slots=True)
+class WriterPlan:
+    """Keep `outstanding` collects under way in the engine's writer; `presses` are (user, its presses)."""
+
+    url: str
+    pids: dict[str, list[int]]
+    presses: list[tuple[int, list[tuple[int, int]]]]
+    outstanding: int
+    warm_up_s: float
+    measure_s: float
+    profile: str = ""  # sample | exact: also tell where the time went

@@ -139,16 +139,12 @@ def _row(name: str, rounds: Rounds) -> list[str]:
         number(middle(to_null), 2),
         number(middle(figures["p50_ms"] for figures in mine), 1),
         number(middle(figures["p99_ms"] for figures in mine), 1),
-        number(middle(_known(push["p50_ms"]) for push in pushes), 1),
-        number(middle(_known(push["p99_ms"]) for push in pushes), 1),
+        number(middle(push["p50_ms"] for push in pushes), 1),
+        number(middle(push["p99_ms"] for push in pushes), 1),
         *(number(middle(figures["cpu_us"].get(part, math.nan) for figures in mine), 1) for part in
           ("server", "database", "driver")),
         number(middle(figures["foreign_cores"] for figures in mine), 2),
     ]  # fmt: skip
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def _caption(rounds: Rounds) -> str:

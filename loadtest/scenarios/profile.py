@@ -10,12 +10,36 @@ from rich.table import Table
 from loadtest.bench import Bench, Shape, drive
 from loadtest.report import number, table
 from loadtest.scenarios.collects import Town, collect_plan
+from loadtest.scenarios.writer import writer_plan
 
+KINDS = (
+    ("own", "in the function itself"),
+    ("lines", "in the line itself"),
+    ("total", "with all that it calls"),
+)
 FINDINGS_TIMEOUT_S = 20.0
 
 
+def run_writer(bench: Bench, outstanding: int, top: int, exact: bool) -> list[Table]:
+    """The writer alone, without sockets, at every store of this run."""
+    made: list[Table] = []
+    for store in bench.stores:
+        url, pids = bench.stable.database(store)
+        bench.say(f"profiling the writer on {store}")
+        plan = writer_plan(bench, url, pids, outstanding)
+        plan.profile = "exact" if exact else "sample"
+        figures = drive("writer", plan)
+        cpu_us = figures["cpu_us"]["driver"]
+        title = (
+            f"{store}, writer alone: {number(figures['per_s'])} collects/s, {number(cpu_us, 1)} µs CPU each"
+        )
+        show = _exact if exact else _sampled
+        made += show(title, figures["findings"], figures["per_s"] * figures["seconds"], cpu_us, top)
+    return made
+
+
 def run(bench: Bench, shape: Shape, top: int, exact: bool) -> list[Table]:
-    """A round at every store of this run."""
+    """The whole engine behind its sockets, a round at every store of this run."""
     made: list[Table] = []
     for store in bench.stores:
         findings_file = bench.stable.folder / f"profile-{store}.json"
@@ -31,7 +55,9 @@ def run(bench: Bench, shape: Shape, top: int, exact: bool) -> list[Table]:
             engine.stop()
         title = f"{store}, {shape[0]}×{shape[1]}: {number(figures['per_s'])} collects/s, "
         title += f"{number(figures['cpu_us']['server'], 1)} µs CPU each"
-        made += _exact(title, findings, figures, top) if exact else _sampled(title, findings, figures, top)
+        show = _exact if exact else _sampled
+        collects, cpu_us = figures["per_s"] * figures["seconds"], figures["cpu_us"]["server"]
+        made += show(title, findings, collects, cpu_us, top)
         bench.results[store] = {"figures": figures, "findings": findings}
     return made
 
@@ -45,10 +71,10 @@ def _findings(file: Path) -> dict[str, Any]:
     raise RuntimeError("the profiled engine wrote no findings")
 
 
-def _sampled(title: str, findings: dict[str, Any], figures: dict[str, Any], top: int) -> list[Table]:
-    samples, cpu_us = max(1, findings["samples"]), figures["cpu_us"]["server"]
+def _sampled(title: str, findings: dict[str, Any], collects: float, cpu_us: float, top: int) -> list[Table]:
+    samples = max(1, findings["samples"])
     tables = []
-    for kind, what in (("own", "in the function itself"), ("total", "with all that it calls")):
+    for kind, what in KINDS:
         rows = [
             [name, f"{100 * count / samples:.1f} %", number(cpu_us * count / samples, 2)]
             for name, count in list(findings[kind].items())[:top]
@@ -57,8 +83,8 @@ def _sampled(title: str, findings: dict[str, Any], figures: dict[str, Any], top:
     return tables
 
 
-def _exact(title: str, findings: dict[str, Any], figures: dict[str, Any], top: int) -> list[Table]:
-    collects = max(1.0, figures["per_s"] * figures["seconds"])
+def _exact(title: str, findings: dict[str, Any], collects: float, cpu_us: float, top: int) -> list[Table]:
+    collects = max(1.0, collects)
     rows = [
         [
             name,
