@@ -1,32 +1,28 @@
 """Reads and checks `game_rules/`, and returns a frozen RuleBook with its hash.
 
-All problems of all files are collected and told at once, each with file, line, path, what was expected and a fix. The hash is over
-content, not formatting: comments, order of keys, quoting and the writing of a number (5.0 or 5) do not change it.
+All problems of all files are collected and told at once, each with file, line, path, what was expected and
+a fix. The hash is over content, not formatting: comments, order of keys, quoting and the writing of a
+number (5.0 or 5) do not change it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.resources
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from engine import rulebuild, rulechecks
-from engine import rulemodels as m
-from engine.core.errors import Rejected
-from engine.core.quantify import assess, booked_alone_g
 from engine.core.rules import CATEGORIES, CONFIDENCES, Behaviour, Factor, GameRules, RuleBook
-from engine.rulefindings import findings_of
-from engine.ruleyaml import Document, Problem, path_text, read_document
+from engine.rulefiles import behaviour_checks, building, checks
+from engine.rulefiles import models as m
+from engine.rulefiles.examples import run_example
+from engine.rulefiles.hashing import content_hash
+from engine.rulefiles.reading import Document, Problem, path_text, read_document
+from engine.rulefiles.wording import findings_of
 
-FORMAT = 1
 FILES_MAX = 2_000
 FOLDERS: dict[str, type[BaseModel]] = {
     "factors": m.FactorFile,
@@ -34,6 +30,10 @@ FOLDERS: dict[str, type[BaseModel]] = {
     "species": m.SpeciesFile,
     "programmes": m.ProgrammeFile,
 }
+PLACES = (
+    "game.yaml, references.yaml, behaviours/<category>/<id>.yaml, factors/<id>.yaml, "
+    "species/<id>.yaml, programmes/<id>.yaml"
+)
 SINGLE: dict[str, type[BaseModel]] = {"game.yaml": m.GameFile, "references.yaml": m.ReferencesFile}
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -74,7 +74,10 @@ class Report:
 
 
 def load_rulebook(path: Path | None = None) -> RuleBook:
-    """The rulebook in a folder (the shipped one, when none is named). Raises RulebookError with all problems."""
+    """The rulebook in a folder (the shipped one, when none is named).
+
+    Raises RulebookError with all problems.
+    """
     reading = _Reading(path or shipped_rules())
     book = reading.read()
     if book is None or reading.problems:
@@ -83,7 +86,10 @@ def load_rulebook(path: Path | None = None) -> RuleBook:
 
 
 def check_rulebook(path: Path | None = None) -> Report:
-    """Everything about a rulebook that a product team wants to know before it is used. Never raises for what is in the files."""
+    """Everything about a rulebook that a product team wants to know before it is used.
+
+    Never raises for what is in the files.
+    """
     reading = _Reading(path or shipped_rules())
     book = reading.read()
     problems = tuple(sorted(set(reading.problems)))
@@ -104,7 +110,7 @@ def check_rulebook(path: Path | None = None) -> Report:
 
 
 def shipped_rules() -> Path:
-    """The `game_rules` folder that came with this engine: beside the package, in a source tree as in an installed wheel."""
+    """The `game_rules` folder that came with this engine: beside the package, also in a wheel."""
     beside = Path(__file__).resolve().parent.parent / "game_rules"
     if (beside / "game.yaml").is_file():
         return beside
@@ -126,7 +132,10 @@ def shipped_rules() -> Path:
 
 
 def json_schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema of a file for editors. kind: behaviour, factor, species, programme, game or references."""
+    """The JSON Schema of a file for editors.
+
+    kind: behaviour, factor, species, programme, game or references.
+    """
     models = {
         "behaviour": m.BehaviourFile,
         "factor": m.FactorFile,
@@ -187,8 +196,7 @@ class _Reading:
 
     def _expected(self, name: str) -> bool:
         if model_for(name) is None:
-            places = "game.yaml, references.yaml, behaviours/<category>/<id>.yaml, factors/<id>.yaml, species/<id>.yaml, programmes/<id>.yaml"
-            self._problem(name, "a file that is not part of a rulebook", places, "move, rename or remove it")
+            self._problem(name, "a file that is not part of a rulebook", PLACES, "move, rename or remove it")
             return False
         return True
 
@@ -200,7 +208,7 @@ class _Reading:
         except ValidationError as error:
             self._findings(name, findings_of(error, model, document))
 
-    def _findings(self, name: str, findings: Iterable[rulechecks.Finding]) -> bool:
+    def _findings(self, name: str, findings: Iterable[checks.Finding]) -> bool:
         document = self.documents.get(name)
         before = len(self.problems)
         for finding in findings:
@@ -232,28 +240,28 @@ class _Reading:
         cited = self.single(m.ReferencesFile)
         references = cited.references if cited else None
         for name, file in self.models.items():
-            self._findings(name, rulechecks.check_citations(file, references))
-            self._findings(name, rulechecks.check_numbers(file))
+            self._findings(name, checks.check_citations(file, references))
+            self._findings(name, checks.check_numbers(file))
             if name not in SINGLE:
-                self._findings(name, rulechecks.check_id(file, _stem(name)))
+                self._findings(name, checks.check_id(file, _stem(name)))
             self._findings(name, self._check_kind(name, file))
         self._check_unique()
 
-    def _check_kind(self, name: str, file: BaseModel) -> Iterator[rulechecks.Finding]:
+    def _check_kind(self, name: str, file: BaseModel) -> Iterator[checks.Finding]:
         factors, known = self.many("factors", m.FactorFile), self._ids("factors")
         game = self.single(m.GameFile)
         if isinstance(file, m.ReferencesFile):
-            yield from rulechecks.check_reference_file(file)
+            yield from checks.check_reference_file(file)
         elif isinstance(file, m.FactorFile):
-            yield from rulechecks.check_factor(file, factors, known)
+            yield from checks.check_factor(file, factors, known)
         elif isinstance(file, m.BehaviourFile):
-            yield from rulechecks.check_behaviour(file, name.split("/")[1], factors, known)
+            yield from behaviour_checks.check_behaviour(file, name.split("/")[1], factors, known)
             if game is not None:
-                yield from rulechecks.check_own_shares(file, game)
+                yield from behaviour_checks.check_own_shares(file, game)
         elif isinstance(file, m.GameFile):
-            yield from rulechecks.check_game(file)
+            yield from checks.check_game(file)
         elif isinstance(file, m.ProgrammeFile):
-            yield from rulechecks.check_programme(file, dict.fromkeys(self._ids("species")))
+            yield from checks.check_programme(file, dict.fromkeys(self._ids("species")))
 
     def _check_unique(self) -> None:
         seen: dict[str, str] = {}
@@ -271,31 +279,31 @@ class _Reading:
     # --- from files to the rulebook
 
     def _build(self) -> RuleBook | None:
-        """What can be built of the sound files; examples run on it, so that their failures are told with the other problems."""
+        """What can be built of the sound files; their examples run, so that all failures are told at once."""
         broken = {problem.file for problem in self.problems}
         game_file, cited = self.single(m.GameFile), self.single(m.ReferencesFile)
         if game_file is None or cited is None or "game.yaml" in broken:
             return None
         sound = {name: file for name, file in self.models.items() if name not in broken}
-        game = rulebuild.game(game_file)
+        game = building.game(game_file)
         factors = _complete(
-            {file.id: rulebuild.factor(file) for file in sound.values() if isinstance(file, m.FactorFile)}
+            {file.id: building.factor(file) for file in sound.values() if isinstance(file, m.FactorFile)}
         )
         species = {
-            file.id: rulebuild.species(file) for file in sound.values() if isinstance(file, m.SpeciesFile)
+            file.id: building.species(file) for file in sound.values() if isinstance(file, m.SpeciesFile)
         }
         programmes = [
             file for file in sound.values() if isinstance(file, m.ProgrammeFile) and file.species in species
         ]
         book = RuleBook(
-            hash=_hash(self.models),
+            hash=content_hash(self.models),
             game=game,
             behaviours=self._behaviours(sound, game, factors),
             species=species,
-            programmes={file.id: rulebuild.programme(file, species[file.species]) for file in programmes},
+            programmes={file.id: building.programme(file, species[file.species]) for file in programmes},
             factors=factors,
-            references=rulebuild.references(cited),
-            regions=rulebuild.regions(factors.values()),
+            references=building.references(cited),
+            regions=building.regions(factors.values()),
         )
         self._check_species_days(book)
         self._run_examples(book)
@@ -308,11 +316,11 @@ class _Reading:
         for name, file in sound.items():
             if not isinstance(file, m.BehaviourFile) or self._starts_early(name, file, game):
                 continue
-            used = rulebuild.factors_used(file, factors)
+            used = building.factors_used(file, factors)
             wanted = _factor_names(file)
             if not wanted <= set(used) or self._findings(name, _uncovered(file, used, factors)):
                 continue
-            behaviours[file.id] = rulebuild.behaviour(file, game, factors)
+            behaviours[file.id] = building.behaviour(file, game, factors)
         return behaviours
 
     def _starts_early(self, name: str, file: m.BehaviourFile, game: GameRules) -> bool:
@@ -323,7 +331,7 @@ class _Reading:
         return self._findings(
             name,
             [
-                rulechecks.Finding(
+                checks.Finding(
                     ("in_force", "from"), found, f"{first} or later", "begin later, or date game.yaml earlier"
                 )
             ],
@@ -336,7 +344,7 @@ class _Reading:
                 and file.id in book.programmes
                 and book.programmes[file.id].energy_g(file.open_on) is None
             ):
-                finding = rulechecks.Finding(
+                finding = checks.Finding(
                     ("open_on",),
                     str(file.open_on),
                     f"a day on which {file.species} has a price in energy",
@@ -349,15 +357,14 @@ class _Reading:
             if isinstance(file, m.BehaviourFile) and file.id in book.behaviours:
                 for index, example in enumerate(file.examples):
                     self.examples += 1
-                    self._findings(name, _run_example(book, file, index, example))
+                    self._findings(name, run_example(book, file, index, example))
 
     def warnings(self) -> Iterator[str]:
         """What is not wrong, but looks forgotten."""
         cited: set[str] = set()
         for file in self.models.values():
-            for _, model in rulechecks.walk(file):
-                if not isinstance(model, m.ReferencesFile) and "references" in type(model).model_fields:
-                    cited.update(getattr(model, "references"))
+            for _, model in checks.walk(file):
+                cited.update(model.references if isinstance(model, m.Sourced) else ())
         references = self.single(m.ReferencesFile)
         for name in sorted(set(references.references if references else ()) - cited):
             yield f"references.yaml: {name} is used by no value"
@@ -392,7 +399,7 @@ def _stem(name: str) -> str:
 def _factor_names(file: m.BehaviourFile) -> set[str]:
     if isinstance(file.avoided, m.NoneFormula | m.ConstantAvoidedFormula):
         return set()
-    baseline, project = rulebuild.sides(file.avoided)
+    baseline, project = building.sides(file.avoided)
     return {row.factor for row in (*baseline, *project)}
 
 
@@ -413,7 +420,7 @@ def _complete(factors: dict[str, Factor]) -> dict[str, Factor]:
 
 def _uncovered(
     file: m.BehaviourFile, used: Iterable[str], factors: Mapping[str, Factor]
-) -> Iterator[rulechecks.Finding]:
+) -> Iterator[checks.Finding]:
     """Factors without a figure that everybody can fall back to on the behaviour's first day."""
     first = file.in_force.from_
     for name in used:
@@ -425,7 +432,7 @@ def _uncovered(
             fix = (
                 f"date a figure of {name} on {first} or earlier, in a region of its fallback, or begin later"
             )
-            yield rulechecks.Finding(
+            yield checks.Finding(
                 ("avoided",),
                 f"{name} has no figure to fall back to on {first}",
                 "figures from the first day on",
@@ -433,84 +440,12 @@ def _uncovered(
             )
 
 
-def _run_example(
-    book: RuleBook, file: m.BehaviourFile, index: int, example: m.Example
-) -> Iterator[rulechecks.Finding]:
-    path = ("examples", index)
-    quantity = Decimal(example.quantity.amount.numerator) / Decimal(example.quantity.amount.denominator)
-    unit = example.unit or file.quantity.unit
-    try:
-        result = assess(book, file.id, quantity, unit, example.on, dict(example.attributes), example.province)
-    except Rejected as refusal:
-        if refusal.code != example.refused:
-            wanted = f"the refusal {example.refused}" if example.refused else "results"
-            yield rulechecks.Finding(
-                path,
-                f"the example {example.name!r} is refused: {refusal}",
-                wanted,
-                "correct the example or the rule",
-            )
-        return
-    if example.refused:
-        yield rulechecks.Finding(
-            path,
-            f"the example {example.name!r} is accepted",
-            f"the refusal {example.refused}",
-            "correct the example or the rule",
-        )
-        return
-    in_force = book.behaviours[file.id].on(example.on)
-    assert in_force is not None
-    booked = example.energy_g if example.booked_g is None else example.booked_g
-    got = {
-        "energy_g": result.energy_g,
-        "booked_g": booked_alone_g(in_force, result.energy_g),
-        "avoided_mg": result.avoided_mg,
-    }
-    for key, wanted in (
-        ("energy_g", example.energy_g),
-        ("booked_g", booked),
-        ("avoided_mg", example.avoided_mg),
-    ):
-        if got[key] != wanted:
-            yield rulechecks.Finding(
-                (*path, key),
-                f"the example {example.name!r} gives {got[key]:,}",
-                f"{wanted:,}",
-                "correct the example or the rule",
-            )
-
-
 # --- counting and hashing ---------------------------------------------------------------------------
 
 
 def _confidence(models: Iterable[BaseModel]) -> dict[str, int]:
-    counts = dict.fromkeys(CONFIDENCES, 0)
+    counts: dict[str, int] = dict.fromkeys(CONFIDENCES, 0)
     for file in models:
-        for _, model in rulechecks.cited_in(file):
+        for model in checks.cited_in(file):
             counts[model.confidence] += 1
     return counts
-
-
-def _hash(models: Mapping[str, BaseModel]) -> str:
-    files = {name: _canonical(file) for name, file in models.items()}
-    text = json.dumps(
-        {"format": FORMAT, "files": files}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(tree: Any) -> Any:
-    """What a file says as JSON that does not depend on how it was written; what it leaves out is not in it."""
-    if isinstance(tree, BaseModel):
-        fields = type(tree).model_fields
-        return {fields[name].alias or name: _canonical(getattr(tree, name)) for name in tree.model_fields_set}
-    if isinstance(tree, dict):
-        return {str(_canonical(key)): _canonical(inner) for key, inner in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_canonical(inner) for inner in tree]
-    if isinstance(tree, m.Exact):
-        return tree.text.rstrip("0").rstrip(".") if "." in tree.text else tree.text
-    if isinstance(tree, date):
-        return tree.isoformat()
-    return tree

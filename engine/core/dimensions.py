@@ -63,21 +63,21 @@ def dimension(unit: str) -> Dimension:
     above, *below = unit.split("/")
     powers: dict[str, int] = {}
     scale = Fraction(1)
-    for token, power in [(above, 1), *((token, -1) for token in below)]:
-        if token == "1" and power == 1:
+    for written, power in [(above, 1), *((part, -1) for part in below)]:
+        if written == "1" and power == 1:
             continue
-        name, size = _token(token)
+        name, size = _base(written)
         powers[name] = powers.get(name, 0) + power
         scale *= Fraction(size) ** power
     return Dimension(_packed(powers), scale)
 
 
-def _token(token: str) -> tuple[str, int]:
-    if token in _SCALES:
-        return _SCALES[token]
-    if token in COUNTED:
-        return token, 1
-    raise UnknownUnit(token)
+def _base(written: str) -> tuple[str, int]:
+    if written in _SCALES:
+        return _SCALES[written]
+    if written in COUNTED:
+        return written, 1
+    raise UnknownUnit(written)
 
 
 def _packed(powers: dict[str, int]) -> tuple[tuple[str, int], ...]:

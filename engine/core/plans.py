@@ -1,7 +1,7 @@
-"""Plans: what is constant for a behaviour, a stretch of time and a region, worked out once and kept in the rulebook's memo.
+"""Plans: what is constant for a behaviour, a stretch of time and a region, worked out once.
 
-A plan turns a quantity into grams of energy and milligrams of CO2e by a few integer operations, and holds the part of
-the trace that is the same for every act.
+A plan turns a quantity into grams of energy and milligrams of CO2e by a few integer operations, and holds the
+part of the trace that is the same for every act. Plans are kept in the rulebook's memo.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class EnergyPlan:
 
 @dataclass(frozen=True, slots=True)
 class AvoidedPlan:
-    """milligrams = fixed + floor(extent × rate), never below nothing; the extent is the quantity or an attribute."""
+    """milligrams = fixed + floor(extent × rate), at least 0; the extent is the quantity or an attribute."""
 
     fixed: int
     rate: Fraction
@@ -71,11 +71,14 @@ class AvoidedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """Both formulas of a behaviour, ready for quantities."""
+
     energy: EnergyPlan
     avoided: AvoidedPlan
 
 
 def plan_for(rules: RuleBook, rule: Behaviour, in_force: BehaviourInForce, province: str | None) -> Plan:
+    """The plan for a behaviour on the days of `in_force` in a province."""
     region = rules.region_of(province)
     key = (rule.id, in_force.since, region)
     plan = rules.memo.get(key)

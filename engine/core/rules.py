@@ -1,7 +1,7 @@
-"""The rulebook as the game knows it: frozen, dated, cited values, and the look-up of what was in force on a day.
+"""The rulebook as the game knows it: frozen, dated, cited values; and what was in force on a day.
 
-Built once by `engine.rulebook` from the files of `game_rules/`. This module knows nothing of files, YAML or formulas: how a
-figure is worked out is told in `engine.core.quantify`.
+Built once by `engine.rulebook` from the files of `game_rules/`. This module knows nothing of files, YAML or
+formulas: how a figure is worked out is told in `engine.core.quantify`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One number with all that an auditor asks: how it was written, its unit, from which day, how sure, from where."""
+    """One number with all that an auditor asks: as written, its unit, since when, how sure, from where."""
 
     amount: Fraction
     text: str
@@ -119,7 +119,7 @@ class Factor:
     parts: tuple[Part, ...]
 
     def find(self, on: date, province: str | None) -> FactorValue | None:
-        """The figure for a province on a day: province, then its country, then `fallback`, the first that has one."""
+        """The figure on a day: the province's, else its country's, else the first of `fallback`."""
         for region in (*regions_of(province), *self.fallback):
             dated = self.by_region.get(region)
             found = dated.on(on) if dated else None
@@ -129,7 +129,7 @@ class Factor:
 
 
 def regions_of(province: str | None) -> tuple[str, ...]:
-    """A province (ISO 3166-2, `CN-BJ`) and its country, narrowest first; nothing when no province is known."""
+    """A province (ISO 3166-2, `CN-BJ`) and its country, narrowest first; nothing for no province."""
     if not province:
         return ()
     country = province.split("-", 1)[0]
@@ -141,7 +141,7 @@ def regions_of(province: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class NoAmount:
-    """Nothing is credited, and `reason` says why (an act that earns points only avoids nothing that could be shown)."""
+    """Nothing is credited, and `reason` says why (an act may earn points and avoid nothing)."""
 
     method: str
     reason: str
@@ -184,7 +184,7 @@ class StepTable:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of a scenario: a factor times an amount of it for each functional unit (one, when not said)."""
+    """One line of a scenario: a factor times an amount of it for each functional unit (else one)."""
 
     factor: str
     amount: Value | None
@@ -267,7 +267,7 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a source must be able to show, with its grade (A: metered or settled by a third party … D: self-declared)."""
+    """What a source must be able to show, with its grade (A: settled by a third party … D: self-declared)."""
 
     kind: str
     grade: str
@@ -276,7 +276,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class BehaviourInForce:
-    """All that counts for a behaviour from `since` until the next change of any of its values, its factors or the game's."""
+    """All that counts for a behaviour from `since` until its values, its factors or the game change."""
 
     since: date
     quantity_min: Decimal
@@ -459,7 +459,7 @@ class RuleBook:
         return self.game.on(on)
 
     def region_of(self, province: str | None) -> str | None:
-        """The narrowest region with a factor of its own that the province lies in; None when there is none."""
+        """The narrowest region with a factor of its own that the province lies in, or None."""
         for region in regions_of(province):
             if region in self.regions:
                 return region

@@ -1,4 +1,4 @@
-"""Tells a trace in words, step by step, working the figures out again from the values that the trace keeps."""
+"""Tells a trace in words, step by step, working it out again from the values that the trace keeps."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
     rule = rules.behaviours.get(trace["behaviour"])
     name = rule.names["en"] if rule else trace["behaviour"]
     same = "the rulebook now in force" if trace["rules"] == rules.hash else "an earlier rulebook"
-    lines = [
-        f"{name}, {trace['quantity']} {trace['unit']} on {trace['on']}{_place(trace)}, by {same} ({trace['rules'][:12]})."
-    ]
+    act = f"{name}, {trace['quantity']} {trace['unit']} on {trace['on']}{_place(trace)}"
+    lines = [f"{act}, by {same} ({trace['rules'][:12]})."]
     cited: list[str] = []
     lines += [f"Energy: {line}" for line in _tell_energy(trace, cited)]
     lines += [f"Avoided emissions: {line}" for line in _tell_avoided(trace, cited)]
@@ -44,9 +43,8 @@ def _tell_energy(trace: Mapping[str, Any], cited: list[str]) -> list[str]:
         lines = [f"{_tell(energy['grams'], cited)} for the activity, whatever its quantity."]
     elif method == "factor_times_quantity":
         exact = Fraction(trace["quantity"]) * Fraction(energy["grams_per_unit"]["value"])
-        lines = [
-            f"{trace['quantity']} {trace['unit']} × {_tell(energy['grams_per_unit'], cited)} = {digits(exact)} g."
-        ]
+        ratio = _tell(energy["grams_per_unit"], cited)
+        lines = [f"{trace['quantity']} {trace['unit']} × {ratio} = {digits(exact)} g."]
     else:
         exact, line = _tell_steps(trace, cited)
         lines = [line]

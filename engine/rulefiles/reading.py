@@ -1,8 +1,9 @@
 """Strict YAML: a small, harmless part of YAML 1.2, read with positions.
 
-A document becomes dictionaries, lists and texts, and nothing else: numbers, dates and truth values stay the text that was
-written (so `NO`, `017` and `12:30` are never something else), and `null` or an empty value is None. Anchors, aliases, tags, equal keys,
-several documents, deep nesting and large files are refused. This module knows nothing of rules.
+A document becomes dictionaries, lists and texts, and nothing else: numbers, dates and truth values stay the
+text that was written (so `NO`, `017` and `12:30` are never something else), and `null` or an empty value is
+None. Anchors, aliases, tags, equal keys, several documents, deep nesting and large files are refused. This
+module knows nothing of rules.
 """
 
 from __future__ import annotations

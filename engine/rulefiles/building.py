@@ -1,4 +1,4 @@
-"""From checked file models to the frozen rulebook of the core: dates become stretches of time in which nothing changes."""
+"""From checked files to the frozen rulebook: dates become stretches of time in which nothing changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from decimal import Decimal
 
 from pydantic import BaseModel
 
-from engine import rulemodels as m
 from engine.core.rules import (
     Attribute,
     AvoidedFormula,
@@ -39,6 +38,7 @@ from engine.core.rules import (
     Value,
     whole,
 )
+from engine.rulefiles import models as m
 
 CAPS = tuple(cap.name for cap in fields(Caps))
 SETTINGS = tuple(setting.name for setting in fields(GameSettings))

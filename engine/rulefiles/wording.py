@@ -1,4 +1,4 @@
-"""Tells what a file model refused, in words for people who write rules: what was found, what was expected, what to do."""
+"""Tells people who write rules what a file's shape refused: what was found and expected, what to do."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from engine.rulechecks import Finding
-from engine.ruleyaml import Document, Step, TreePath
+from engine.rulefiles.checks import Finding
+from engine.rulefiles.reading import Document, Step, TreePath
 
 KINDS = {
     "dict_type": "a mapping of keys to values",
@@ -59,7 +59,7 @@ def _finding(
 
 
 def _tree_path(location: tuple[Step, ...], document: Document) -> TreePath:
-    """The part of a pydantic location that is in the file (it also names chosen methods and dictionary keys)."""
+    """The part of a pydantic location that is in the file (pydantic also names methods and keys)."""
     path: TreePath = ()
     for step in location:
         if (*path, step) in document.lines:
@@ -121,7 +121,7 @@ def _annotation(holder: Any, step: Step) -> Any:
 
 
 def _choose(annotation: Any, tree: Any) -> Any:
-    """The annotation without Annotated and Optional; of several models, the one whose method the file names."""
+    """The annotation without Annotated and Optional; of several models, the one of the file's method."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     if get_origin(annotation) not in (Union, types.UnionType):
@@ -129,7 +129,13 @@ def _choose(annotation: Any, tree: Any) -> Any:
     choices = [_choose(choice, tree) for choice in get_args(annotation) if choice is not type(None)]
     method = tree.get("method") if isinstance(tree, dict) else None
     for choice in choices:
-        if isinstance(choice, type) and issubclass(choice, BaseModel) and "method" in choice.model_fields:
-            if method in get_args(choice.model_fields["method"].annotation):
-                return choice
+        if method in _methods(choice):
+            return choice
     return choices[0] if len(choices) == 1 else None
+
+
+def _methods(choice: Any) -> tuple[Any, ...]:
+    """The method names that a formula's model stands for."""
+    if not (isinstance(choice, type) and issubclass(choice, BaseModel) and "method" in choice.model_fields):
+        return ()
+    return get_args(choice.model_fields["method"].annotation)

@@ -1,184 +1,29 @@
 """The shape of every rule file: which keys there are, which may be left out, and what each may hold.
 
-The models read the texts of `engine.ruleyaml` and refuse all else. They are the one source of the JSON Schema for editors and of
-the field tables in docs/rules.md. What needs a second file to be judged (does that factor exist?) is judged in `engine.rulebook`.
+These models refuse all else. They are the one source of the JSON Schema for editors and of the field tables
+in docs/rules.md. What needs a second file to be judged (does that factor exist?) is judged in `checks`.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from datetime import date
-from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-REGION = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?")
-NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?")
-FRACTION = re.compile(r"(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,14})")
-PUBLISHED = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?|undated")
-YEAR_MIN, YEAR_MAX = 2000, 2100
-
-
-def wrong(found: object, expected: str, fix: str) -> PydanticCustomError:
-    """A complaint with what was found, what was expected and what to do."""
-    shown = (
-        "nothing"
-        if found is None
-        else "a mapping"
-        if isinstance(found, dict)
-        else "a list"
-        if isinstance(found, list)
-        else repr(found)
-    )
-    parts: dict[str, Any] = {"found": shown[:120], "expected": expected, "fix": fix}
-    return PydanticCustomError("rule", "{found}; expected {expected}", parts)
-
-
-# --- scalars ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Exact:
-    """A number as it was written and as what it is: `296/18040`, 0.16725, 80."""
-
-    text: str
-    amount: Fraction
-
-
-def _exact(found: object) -> Exact:
-    if isinstance(found, str):
-        if NUMBER.fullmatch(found):
-            return Exact(found, Fraction(found))
-        if FRACTION.fullmatch(found):
-            return Exact(found, Fraction(found))
-    raise wrong(
-        found,
-        "an exact number such as 80, 0.16725 or 296/18040",
-        "write digits only: no exponent, thousands mark, unit or NaN",
-    )
-
-
-def _whole(found: object) -> int:
-    if isinstance(found, str) and re.fullmatch(r"0|[1-9][0-9]{0,14}", found):
-        return int(found)
-    raise wrong(found, "a whole number such as 80", "write digits only, without leading zero")
-
-
-def _truth(found: object) -> bool:
-    if found in ("true", "false"):
-        return found == "true"
-    raise wrong(found, "true or false", "write true or false in small letters")
-
-
-def day_of(found: object) -> date:
-    """The day that a text `2026-11-23` names."""
-    if isinstance(found, date):
-        return found
-    if isinstance(found, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", found):
-        try:
-            day = date.fromisoformat(found)
-        except ValueError:
-            day = None
-        if day and YEAR_MIN <= day.year <= YEAR_MAX:
-            return day
-    raise wrong(
-        found,
-        f"a day such as 2026-01-31, between {YEAR_MIN} and {YEAR_MAX}",
-        "write year-month-day with a real day",
-    )
-
-
-def _month_day(found: object) -> tuple[int, int]:
-    if isinstance(found, str) and re.fullmatch(r"[0-9]{2}-[0-9]{2}", found) and found != "02-29":
-        try:
-            day = date.fromisoformat(f"2001-{found}")
-        except ValueError:
-            day = None
-        if day:
-            return day.month, day.day
-    raise wrong(
-        found,
-        "a day of any year such as 03-10",
-        "write month-day with two digits each (02-29 is not in every year)",
-    )
-
-
-def _matching(pattern: re.Pattern[str], expected: str, fix: str) -> BeforeValidator:
-    def check(found: object) -> object:
-        if isinstance(found, str) and pattern.fullmatch(found):
-            return found
-        raise wrong(found, expected, fix)
-
-    return BeforeValidator(check)
-
-
-def _text(found: object) -> object:
-    if isinstance(found, str) and found.strip():
-        return found.strip()
-    raise wrong(found, "a text", "write some words")
-
-
-def _numeric(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^({pattern})$"}]})
-
-
-Number = Annotated[Exact, PlainValidator(_exact), _numeric(f"{NUMBER.pattern}|{FRACTION.pattern}")]
-Whole = Annotated[int, PlainValidator(_whole), WithJsonSchema({"type": "integer", "minimum": 0})]
-Truth = Annotated[bool, PlainValidator(_truth), WithJsonSchema({"type": "boolean"})]
-Day = Annotated[
-    date, PlainValidator(day_of), WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"})
-]
-MonthDay = Annotated[
-    tuple[int, int],
-    PlainValidator(_month_day),
-    WithJsonSchema({"type": "string", "pattern": r"^\d{2}-\d{2}$"}),
-]
-Id = Annotated[
-    str,
-    _matching(ID, "an id: small letters, digits and single hyphens", "write it like utility-bill-online"),
-    WithJsonSchema({"type": "string", "pattern": f"^{ID.pattern}$"}),
-]
-Region = Annotated[
-    str,
-    _matching(
-        REGION, "an ISO 3166 code such as CN or CN-BJ, or XX for the world", "look the code up in ISO 3166-2"
-    ),
-    WithJsonSchema({"type": "string", "pattern": f"^{REGION.pattern}$"}),
-]
-AttributeName = Annotated[
-    str,
-    _matching(
-        re.compile(r"[a-z][a-z0-9_]{0,39}"),
-        "a name of small letters, digits and _",
-        "write it like completed_at",
-    ),
-    WithJsonSchema({"type": "string"}),
-]
-Link = Annotated[
-    str,
-    _matching(
-        re.compile(r"https?://[^\s]+"),
-        "an address that begins with https:// or http://",
-        "write the whole address, or use document",
-    ),
-    WithJsonSchema({"type": "string", "format": "uri"}),
-]
-PublishedOn = Annotated[
-    str,
-    _matching(
-        PUBLISHED, "a year, a month or a day of publication, or undated", "write 2025, 2025-06 or 2025-06-10"
-    ),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]}),
-]
-Text = Annotated[str, BeforeValidator(_text)]
-Currency = Annotated[
-    str, _matching(re.compile(r"[A-Z]{3}"), "an ISO 4217 currency such as CNY", "write three capital letters")
-]
-
+from engine.rulefiles.scalars import (
+    AttributeName,
+    Currency,
+    Day,
+    Id,
+    Link,
+    MonthDay,
+    Number,
+    PublishedOn,
+    Region,
+    Text,
+    Truth,
+    Whole,
+)
 
 # --- shared shapes ----------------------------------------------------------------------------------
 
@@ -196,20 +41,28 @@ class Names(Strict):
     en: Text = Field(description="in English")
 
 
-class DatedValue(Strict):
+class Sourced(Strict):
+    """Something that rests on sources."""
+
+    references: list[Id] = Field(min_length=1, description="ids from references.yaml that it rests on")
+
+
+class Cited(Sourced):
+    """A number, or numbers, with sources."""
+
+    confidence: Literal["documented", "derived", "assumed"] = Field(
+        description="documented: a source says it; derived: worked out from such; assumed: our own choice"
+    )
+    because: Text | None = Field(
+        default=None, description="how it was worked out, or why it was chosen; required unless documented"
+    )
+
+
+class DatedValue(Cited):
     """A number from a day on, with its sources."""
 
     value: Number | None = Field(
         description="the number, exact: 80, 0.16725 or 296/18040; null ends it from this day"
-    )
-    confidence: Literal["documented", "derived", "assumed"] = Field(
-        description="documented: a source says it; derived: worked out from documented figures; assumed: our own choice"
-    )
-    references: list[Id] = Field(
-        min_length=1, description="ids from references.yaml that the number rests on"
-    )
-    because: Text | None = Field(
-        default=None, description="how it was worked out, or why it was chosen; required unless documented"
     )
 
 
@@ -248,17 +101,14 @@ class ReferencesFile(Strict):
 # --- factors ----------------------------------------------------------------------------------------
 
 
-class FactorFigure(Strict):
+class FactorFigure(Cited):
     """A factor's figure for a region."""
 
     region: Region = Field(description="ISO 3166 code: country or province; XX for the world")
     year: Whole = Field(description="the year that the figure describes")
     from_: Day = Field(alias="from", description="first day on which the game uses it")
     value: Number = Field(description="the figure, in the factor's unit")
-    confidence: Literal["documented", "derived", "assumed"] = Field(description="as for every number")
-    references: list[Id] = Field(min_length=1, description="ids from references.yaml; each needs a licence")
     table: Text = Field(description="table, sheet, row or page in the source")
-    because: Text | None = Field(default=None, description="required unless documented")
 
 
 class FactorPart(Strict):
@@ -315,13 +165,10 @@ class StepRow(Strict):
     grams: Number = Field(description="grams for the activity on this step")
 
 
-class StepsInForce(Strict):
+class StepsInForce(Cited):
     """A table of steps from a day on."""
 
     steps: list[StepRow] = Field(min_length=1, description="rising in from_quantity and in grams")
-    confidence: Literal["documented", "derived", "assumed"] = Field(description="as for every number")
-    references: list[Id] = Field(min_length=1, description="ids from references.yaml")
-    because: Text | None = Field(default=None, description="required unless documented")
 
 
 class StepTableFormula(Strict):
@@ -422,7 +269,7 @@ class EvidenceRow(Strict):
 
     kind: Id = Field(description="such as gate-record, order-record, pedometer")
     grade: Literal["A", "B", "C", "D"] = Field(
-        description="A: settled or metered by a third party, B: platform record, C: device, D: the user's word"
+        description="A: settled by a third party, B: record of a platform, C: device, D: the user's word"
     )
     what: Text = Field(description="in words")
 
@@ -577,28 +424,24 @@ class SpeciesFile(Strict):
     description: Names | None = Field(default=None, description="a sentence about the plant")
 
 
-class Site(Strict):
+class Site(Sourced):
     """Where a programme plants, as a public place: never an exact plot."""
 
     names: Names = Field(description="a public place name")
     latitude: Number = Field(description="approximate, degrees north")
     longitude: Number = Field(description="approximate, degrees east")
-    references: list[Id] = Field(min_length=1, description="ids from references.yaml")
 
 
-class SeasonRow(Strict):
+class SeasonRow(Cited):
     """A planting window of each year."""
 
     id: Id = Field(description="such as spring")
     names: Names = Field(description="what it is called")
     order_by: MonthDay = Field(
-        description="last day on which an order can still join it; a later month-day than opens means the year before"
+        description="last day on which an order can join it; a month-day after opens means the year before"
     )
     opens: MonthDay = Field(description="first day of planting")
     closes: MonthDay = Field(description="last day of planting; before opens means the next year")
-    confidence: Literal["documented", "derived", "assumed"] = Field(description="as for every number")
-    references: list[Id] = Field(min_length=1, description="ids from references.yaml")
-    because: Text | None = Field(default=None, description="required unless documented")
 
 
 class ProgrammeFile(Strict):

@@ -1,0 +1,58 @@
+"""Runs the worked examples of a behaviour's file against the rulebook built from it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.errors import Rejected
+from engine.core.quantify import assess, booked_alone_g
+from engine.core.rules import RuleBook
+from engine.rulefiles import models as m
+from engine.rulefiles.checks import Finding, Findings
+
+
+def run_example(book: RuleBook, file: m.BehaviourFile, index: int, example: m.Example) -> Findings:
+    """Works one example and tells where the result differs from what it says."""
+    path = ("examples", index)
+    quantity = Decimal(example.quantity.amount.numerator) / Decimal(example.quantity.amount.denominator)
+    unit = example.unit or file.quantity.unit
+    try:
+        result = assess(book, file.id, quantity, unit, example.on, dict(example.attributes), example.province)
+    except Rejected as refusal:
+        if refusal.code != example.refused:
+            wanted = f"the refusal {example.refused}" if example.refused else "results"
+            yield Finding(
+                path,
+                f"the example {example.name!r} is refused: {refusal}",
+                wanted,
+                "correct the example or the rule",
+            )
+        return
+    if example.refused:
+        yield Finding(
+            path,
+            f"the example {example.name!r} is accepted",
+            f"the refusal {example.refused}",
+            "correct the example or the rule",
+        )
+        return
+    in_force = book.behaviours[file.id].on(example.on)
+    assert in_force is not None
+    booked = example.energy_g if example.booked_g is None else example.booked_g
+    got = {
+        "energy_g": result.energy_g,
+        "booked_g": booked_alone_g(in_force, result.energy_g),
+        "avoided_mg": result.avoided_mg,
+    }
+    for key, wanted in (
+        ("energy_g", example.energy_g),
+        ("booked_g", booked),
+        ("avoided_mg", example.avoided_mg),
+    ):
+        if got[key] != wanted:
+            yield Finding(
+                (*path, key),
+                f"the example {example.name!r} gives {got[key]:,}",
+                f"{wanted:,}",
+                "correct the example or the rule",
+            )

@@ -1,0 +1,40 @@
+"""The hash of a rulebook: over what its files say, not over how they are written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+
+from engine.rulefiles.scalars import Exact
+
+FORMAT = 1
+
+
+def content_hash(models: Mapping[str, BaseModel]) -> str:
+    """The SHA-256 of the content of all files, by their names."""
+    files = {name: _canonical(file) for name, file in models.items()}
+    text = json.dumps(
+        {"format": FORMAT, "files": files}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(tree: Any) -> Any:
+    """What a file says, as JSON that does not depend on its formatting; without what it leaves out."""
+    if isinstance(tree, BaseModel):
+        fields = type(tree).model_fields
+        return {fields[name].alias or name: _canonical(getattr(tree, name)) for name in tree.model_fields_set}
+    if isinstance(tree, dict):
+        return {str(_canonical(key)): _canonical(inner) for key, inner in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_canonical(inner) for inner in tree]
+    if isinstance(tree, Exact):
+        return tree.text.rstrip("0").rstrip(".") if "." in tree.text else tree.text
+    if isinstance(tree, date):
+        return tree.isoformat()
+    return tree
