@@ -3,7 +3,6 @@
 SHELL := /bin/sh
 VENV  := .venv
 BIN   := $(VENV)/bin
-PORT  ?= 8000
 ARGS  ?=
 PIP   := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -13,10 +12,10 @@ help: ## list these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.ready ## a living demo village on http://127.0.0.1:8000 (PORT=… for another port)
-	@SAXAUL_PORT=$(PORT) $(BIN)/saxaul demo $(ARGS)
+	@$(if $(PORT),SAXAUL_PORT=$(PORT)) $(BIN)/saxaul demo $(ARGS)
 
 serve: $(VENV)/.ready ## the engine alone, on SQLite in this folder unless SAXAUL_DATABASE_URL says otherwise
-	@SAXAUL_PORT=$(PORT) $(BIN)/saxaul serve $(ARGS)
+	@$(if $(PORT),SAXAUL_PORT=$(PORT)) $(BIN)/saxaul serve $(ARGS)
 
 test: $(VENV)/.ready-test ## all tests, with real PostgreSQL, Redis and both official client SDKs (ARGS="-k name" for some)
 	$(BIN)/python -m pytest $(ARGS)
