@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.core import game, ledger
+from engine.core import game, jobs, ledger
 from engine.core.game import Rule
 from engine.core.ledger import Transfer
 from engine.core.state import GAME_SHELVES, ShelfKind
-from engine.store.mapping import GAME_TABLES, ShelfTable
+from engine.store.mapping import GAME_TABLES, ShelfTable, shelf_table
+from engine.store.tables import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,4 @@ class Domain:
 
 
 GAME = Domain("game", GAME_SHELVES, GAME_TABLES, game.RULES, game.EVOLVE, ledger.transfers)
+JOBS = Domain("jobs", (jobs.LEASES,), {"leases": shelf_table(jobs.LEASES, Leases)}, jobs.RULES, jobs.EVOLVE)

@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,7 @@ from engine.publication import Item, Publication
 from engine.store import save
 from engine.store.database import Conflict, Database, DatabaseAway, Select, Transaction
 from engine.store.load import load
+from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
 ATTEMPTS_MAX = 8
@@ -113,6 +115,7 @@ class Writer:
         self._closing = False
         self.groups = 0
         self.commands = 0
+        self.tally = WriterTally()
 
     # --- taking commands in -----------------------------------------------------------------------
 
@@ -172,6 +175,7 @@ class Writer:
 
     async def _group(self, posts: list[_Post]) -> None:
         """One group to its end. A fault of the engine's own is traced to the command that causes it."""
+        begun = perf_counter()
         try:
             items = await self._until_committed(posts)
         except DatabaseAway as problem:
@@ -188,6 +192,8 @@ class Writer:
             return None
         self.groups += 1
         self.commands += len(posts)
+        self.tally.group_commands.add(len(posts))
+        self.tally.group_s.add(perf_counter() - begun)
         failpoints.hit("writer.committed")
         self._answer(posts, None)
         self._audience.publish(items)
@@ -198,6 +204,7 @@ class Writer:
         for post in posts:
             outcome = fault or post.outcome
             assert outcome is not None
+            self.tally.outcomes[type(post.command).__name__, _kind_of(outcome)] += 1
             try:
                 post.done(outcome)
             except Exception:
@@ -214,6 +221,7 @@ class Writer:
                 self._cache = None
                 if attempt == ATTEMPTS_MAX - 1:
                     raise
+                self.tally.conflicts += 1
                 log.info("group of %d is decided again: %s", len(posts), problem)
                 for post in posts:
                     post.outcome, post.moves, post.changed = None, [], False
@@ -271,7 +279,7 @@ class Writer:
     async def _decide_all(
         self, tx: Transaction, state: State, posts: Sequence[_Post], context: Context, telling: Telling
     ) -> list[_Post]:
-        """Decide in order; each sees what the one before has changed. Returns those that changed something."""
+        """Decide in order; each sees what the one before has changed. Returns those for the journal."""
         changed: list[_Post] = []
         in_group: dict[str, _Post] = {}
         for post in posts:
@@ -286,7 +294,7 @@ class Writer:
                 post.outcome = Outcome(None, refusal)
                 continue
             post.outcome = Outcome(_json(reply))
-            if post.changed:
+            if post.changed and self._of[type(post.command)].is_journaled:
                 changed.append(post)
                 if post.key is not None:
                     in_group[post.key] = post
@@ -336,9 +344,7 @@ class Writer:
     async def _save(
         self, tx: Transaction, state: State, changed: Sequence[_Post], telling: Telling, now: int
     ) -> list[Item]:
-        if not changed:
-            return []
-        journal_ids = await tx.journal_ids(len(changed))
+        journal_ids = await tx.journal_ids(len(changed)) if changed else ()
         items: list[Item] = []
         pubs: dict[int, list[bytes]] = {}
         for item, row in telling.items(state, now):
@@ -359,13 +365,21 @@ class Writer:
             )
             for row, post in enumerate(changed)
         ]
-        await tx.run(save.steps(self._tables, state, journal))
+        if steps := save.steps(self._tables, state, journal):
+            await tx.run(steps)
         return items
 
 
 def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
     if not future.done():
         future.set_result(outcome)
+
+
+def _kind_of(outcome: Outcome) -> str:
+    """The outcome as metrics count it."""
+    if outcome.error is not None:
+        return outcome.error.code
+    return "replayed" if outcome.replayed else "ok"
 
 
 def _content(command: Any) -> str:

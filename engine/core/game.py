@@ -12,10 +12,11 @@ from engine.core.state import Touch
 
 
 class Rule(NamedTuple):
-    """How one kind of command is decided."""
+    """How one kind of command is decided. What is not journaled is no fact of the game (leases of jobs)."""
 
     touches: Callable[[Any, Any], Iterator[Touch]]
     decide: Callable[[Any, Any, Context], Decision]
+    is_journaled: bool = True
 
 
 RULES: Mapping[type, Rule] = {
