@@ -66,6 +66,37 @@ def test_core_has_no_io_no_clock_and_is_not_async(module: Module) -> None:
                 assert not clock, f"{where}: a core is handed the time, it never asks for it"
 
 
+# The sans-I/O half of the socket side.
+PURE_REALTIME = {"engine.realtime.protocol", "engine.realtime.channels", "engine.realtime.limits"}
+
+
+@pytest.mark.parametrize("module", [m for m in ALL if m.name in PURE_REALTIME], ids=by_path)
+def test_the_protocol_does_no_io(module: Module) -> None:
+    for line, name in module.imports():
+        assert name.partition(".")[0] not in IMPURE, f"{module.path}:{line}: {name} in the protocol"
+
+
+# Who may open a write transaction, and why (law 2: one write path).
+WRITERS = {
+    "engine/writer.py": "the write path",
+    "engine/dice.py": "the secret of the day must be stored before the first draw that is made with it",
+    "engine/store/sqlite.py": "a reserved range of ids must never be given out twice",
+}
+
+
+def test_only_the_writer_opens_write_transactions() -> None:
+    found = {
+        module.path
+        for module in modules("engine", "partners")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if isinstance(call := item.context_expr, ast.Call)
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "write"
+    }
+    assert found == set(WRITERS)
+
+
 def test_functions_and_modules_are_short() -> None:
     long = {module.path: lines for module in ALL if (lines := module.text.count("\n")) > MODULE_LINES_MAX}
     for module in ALL:
