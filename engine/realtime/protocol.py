@@ -73,6 +73,10 @@ class Command(msgspec.Struct):
     connect: Connect | None = None
     refresh: Refresh | None = None
 
+    def is_pong(self) -> bool:
+        """Whether the line carries nothing."""
+        return not (self.id or self.rpc or self.subscribe or self.unsubscribe or self.connect or self.refresh)
+
 
 _decode = msgspec.json.Decoder(Command).decode
 

@@ -9,10 +9,9 @@ turn. Knows the protocol and the game's methods; must not know sockets, SQL or w
 import asyncio
 import random
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -20,18 +19,16 @@ import structlog
 
 from engine.core.errors import Rejected
 from engine.realtime import protocol
-from engine.realtime.channels import Channel, parse_channel
-from engine.realtime.hub import Entry, Hub
-from engine.realtime.limits import Limits
-from engine.realtime.methods import METHODS, BadParams, Method, Read, Reads, Write, decode_params
+from engine.realtime.methods import BadParams, Method, Read, Write, decode_params
+from engine.realtime.parts import PROTOCOL_VERSION, Realtime, Wire
 from engine.realtime.protocol import BadFrame, Close, Command, Fault, ProtocolError
+from engine.realtime.subscribing import subscribe
 from engine.writer import Outcome, Overloaded
 
 log = structlog.get_logger(__name__)
 
-PROTOCOL_VERSION = (
-    1  # `v` in the connect reply's data; it grows only when something is added that clients may want
-)
+SUBSCRIBE_COST = 0.25  # of a command's token: after a reconnect the SDKs subscribe to everything at once
+DEBT_BURSTS_MAX = 4  # refused commands, in bursts, after which a client that goes on sending is closed
 
 # codes that say nothing about the game: the SDKs may send the same command again
 _INFRASTRUCTURE: dict[str, ProtocolError] = {
@@ -41,98 +38,8 @@ _INFRASTRUCTURE: dict[str, ProtocolError] = {
 }
 
 
-class Writer(Protocol):
-    """The one write path, as far as a session needs it."""
-
-    def post(self, command: Any, done: Callable[[Outcome], None], /) -> None:
-        """Queue a command; `done` is called after its commit. Raises Overloaded."""
-        ...
-
-
-class Bearer(Protocol):
-    """Whom a token speaks for, and until when (Unix seconds; None: without end)."""
-
-    @property
-    def user(self) -> int: ...
-    @property
-    def expires_at_s(self) -> float | None: ...
-
-
-class Verifier(Protocol):
-    """Checks tokens."""
-
-    async def verify(self, token: str) -> Bearer:
-        """Raises Rejected(token_expired) or Rejected(token_invalid)."""
-        ...
-
-
-class SessionReads(Reads, Protocol):
-    """The reads of the methods, and what a session needs to know for itself."""
-
-    async def account_state(self, user: int) -> str | None:
-        """active, suspended, closed, or None for nobody."""
-        ...
-
-    async def position(self, channel: Channel, viewer: int) -> int | None:
-        """The channel's highest offset, or None where the viewer may not listen."""
-        ...
-
-    async def publications(self, channel: str, journal_ids: list[int]) -> dict[int, bytes]:
-        """Offset → data of what the journal rows published on the channel."""
-        ...
-
-
-class Wire(Protocol):
-    """What carries a session's frames."""
-
-    def send(self, payload: bytes) -> None:
-        """Write one text frame; never waits."""
-
-    def buffered_bytes(self) -> int:
-        """What was written and not yet taken by the network."""
-        ...
-
-    def close(self, close: Close) -> None:
-        """End the connection; whoever does not read is cut off after a grace."""
-
-    def pause_reading(self) -> None:
-        """Take no more frames for now."""
-
-    def resume_reading(self) -> None:
-        """Take frames again."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened on all connections since the start; metrics read it."""
-
-    connected: int = 0
-    commands: int = 0
-    rate_limited: int = 0
-    closed: Counter[int] = field(default_factory=Counter)  # by close code
-    faults: Counter[str] = field(default_factory=Counter)  # by protocol.Fault
-
-
-@dataclass(slots=True)
-class Realtime:
-    """What all sessions of a process share. `now_ms`: the engine's clock; `version`: what clients are told."""
-
-    hub: Hub
-    writer: Writer
-    reads: SessionReads
-    verifier: Verifier
-    limits: Limits
-    now_ms: Callable[[], int]
-    now_text: Callable[[int], str]
-    version: str = "saxaul"
-    methods: Mapping[str, Method] = field(default_factory=lambda: METHODS)
-    counters: Counters = field(default_factory=Counters)
-
-
 class _Slot:
-    """A command that is not answered yet, and what it waits for: a command for the writer, or work to be
-    awaited.
-    """
+    """A command that is not answered yet, and what is to be done for it: by the writer, or by awaiting `work`."""
 
     __slots__ = ("after", "command", "command_id", "reply", "session", "work")
 
@@ -238,13 +145,14 @@ class Session:
     def _take(self, command: Command) -> None:
         rpc = command.rpc
         if command.id == 0:
-            if rpc or command.subscribe or command.unsubscribe or command.connect or command.refresh:
+            if not command.is_pong():
                 raise BadFrame(Fault.NO_ID)
-            return  # a pong
+            return
         if self.user is None and not self._is_connecting and command.connect is None:
             raise BadFrame(Fault.CONNECT_FIRST)
         self._rt.counters.commands += 1
-        if self._rt.limits.commands_per_s and not self._may_go_on():
+        cost = 1.0 if command.subscribe is None else SUBSCRIBE_COST
+        if self._rt.limits.commands_per_s and not self._may_go_on(cost):
             self._refuse(command.id, protocol.TOO_MANY_REQUESTS)
         elif rpc is not None:
             self._take_rpc(command.id, rpc)
@@ -278,8 +186,8 @@ class Session:
                 raise BadFrame(Fault.CONNECT_TWICE)
             self._is_connecting = True
             self._later(number, lambda slot: self._connect(slot, connect))
-        elif (subscribe := command.subscribe) is not None:
-            self._later(number, lambda slot: self._subscribe(slot, subscribe))
+        elif (wish := command.subscribe) is not None:
+            self._later(number, lambda slot: self._subscribe(slot, wish))
         elif (unsubscribe := command.unsubscribe) is not None:
             self._later(number, lambda slot: self._unsubscribe(slot, unsubscribe))
         elif (refresh := command.refresh) is not None:
@@ -287,17 +195,16 @@ class Session:
         else:
             self._refuse(number, protocol.METHOD_NOT_FOUND)
 
-    def _may_go_on(self) -> bool:
-        """One token of the bucket. Whoever goes on though refused runs it into debt, and is closed."""
+    def _may_go_on(self, cost: float) -> bool:
+        """Take from the token bucket. Whoever goes on though refused runs it into debt, and is closed."""
         limits, now = self._rt.limits, self._loop.time()
-        self._tokens = (
-            min(limits.commands_burst, self._tokens + (now - self._tokens_at) * limits.commands_per_s) - 1
-        )
+        refilled = self._tokens + (now - self._tokens_at) * limits.commands_per_s
+        self._tokens = min(limits.commands_burst, refilled) - cost
         self._tokens_at = now
         if self._tokens >= 0:
             return True
         self._rt.counters.rate_limited += 1
-        if self._tokens < -limits.commands_burst:
+        if self._tokens < -DEBT_BURSTS_MAX * limits.commands_burst:
             self.end(protocol.TOO_MANY_COMMANDS)
         return False
 
@@ -426,9 +333,7 @@ class Session:
             self._wire.send(out[0] if len(out) == 1 else b"\n".join(out))
 
     def congested(self, is_congested: bool) -> None:
-        """The client does not keep up (or does again): nothing new is begun for it, what is published still
-        comes.
-        """
+        """The client does not keep up (or does again): nothing new is begun; what is published still comes."""
         self._is_congested = is_congested
         if not is_congested:
             self._settle()
@@ -560,67 +465,16 @@ class Session:
         ttl_s = self._expire_at(bearer.expires_at_s)
         return protocol.refresh_reply(slot.command_id, self.client_id, self._rt.version, ttl_s)
 
+    async def _subscribe(self, slot: _Slot, request: protocol.Subscribe) -> bytes:
+        if self.user is None:
+            return protocol.error_reply(slot.command_id, protocol.UNAUTHORIZED)
+        reply, slot.after = await subscribe(self._rt, self, self.user, slot.command_id, request)
+        return reply
+
     async def _unsubscribe(self, slot: _Slot, request: protocol.Unsubscribe) -> bytes:
         if self.user is not None:
             self._rt.hub.leave(self, self.user, request.channel)
         return protocol.unsubscribe_reply(slot.command_id)
-
-    async def _subscribe(self, slot: _Slot, request: protocol.Subscribe) -> bytes | None:
-        """Hold live pushes, read the position, reply, then let them go from where the reply ended."""
-        number, user, hub = slot.command_id, self.user, self._rt.hub
-        channel = parse_channel(request.channel)
-        if user is None:
-            return protocol.error_reply(number, protocol.UNAUTHORIZED)
-        if channel is None:
-            return protocol.error_reply(number, protocol.UNKNOWN_CHANNEL)
-        if hub.subscribed(self, user) >= self._rt.limits.channels_max:
-            return protocol.error_reply(number, protocol.LIMIT_EXCEEDED)
-        subscription = hub.hold(self, user, request.channel)
-        if subscription is None:
-            return protocol.error_reply(number, protocol.ALREADY_SUBSCRIBED)
-        is_granted = False
-        try:
-            top = await self._rt.reads.position(channel, user)
-            if top is None:
-                return protocol.error_reply(number, protocol.PERMISSION_DENIED)
-            missed = await self._missed(request, top) if request.recover else None
-            if subscription.revoked:
-                return protocol.error_reply(number, protocol.PERMISSION_DENIED)
-            if request.recover and missed is None and request.flag & protocol.REJECT_UNRECOVERED:
-                return protocol.error_reply(number, protocol.UNRECOVERABLE_POSITION)
-            is_granted = True
-        finally:
-            if not is_granted:
-                hub.leave(self, user, request.channel)
-        if missed is None:
-            slot.after = lambda: hub.release(subscription, top, top)
-            return protocol.subscribe_reply(number, hub.epoch, top, False if request.recover else None)
-        slot.after = lambda: hub.release(subscription, request.offset + len(missed), top)
-        return protocol.subscribe_reply(number, hub.epoch, request.offset, True, missed)
-
-    async def _missed(self, request: protocol.Subscribe, top: int) -> list[bytes] | None:
-        """What the client missed since its position, as the reply carries it; None: it has to load a
-        snapshot.
-        """
-        hub = self._rt.hub
-        entries = hub.recovery(request.channel, request.offset, top) if request.epoch == hub.epoch else None
-        if entries is not None and any(data is None for _, _, data in entries):
-            entries = await self._with_data(request.channel, entries)
-        if entries is None:
-            hub.counters.recoveries_refused += 1
-            return None
-        hub.counters.recoveries += 1
-        return [protocol.publication(offset, data) for offset, _, data in entries if data is not None]
-
-    async def _with_data(self, channel: str, entries: list[Entry]) -> list[Entry] | None:
-        """Fetch what other nodes published while nobody here listened."""
-        wanted = [journal_id for _, journal_id, data in entries if data is None]
-        found = await self._rt.reads.publications(channel, wanted)
-        whole = [(o, j, data if data is not None else found.get(o)) for o, j, data in entries]
-        size = sum(len(data) for _, _, data in whole if data is not None)
-        if any(data is None for _, _, data in whole) or size > self._rt.limits.recovery_bytes_max:
-            return None
-        return whole
 
 
 def _refusal(command_id: int, refusal: Rejected) -> bytes:

@@ -1,0 +1,143 @@
+"""Reads for what clients load, each on a snapshot that the caller has opened. No writes, no locks, no
+decisions.
+
+Rows come back as the core's dataclasses where a whole row is read, else as tuples named in the docstring.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.core.state import Activity, Ball, Tree, User
+from engine.store.database import Reader, quoted
+from engine.store.mapping import GAME_TABLES, ShelfTable
+
+_USERS, _BALLS = GAME_TABLES["users"], GAME_TABLES["balls"]
+_ACTIVITIES, _TREES = GAME_TABLES["activities"], GAME_TABLES["trees"]
+
+
+async def _rows(r: Reader, table: ShelfTable, rest: str, *params: Any) -> list[Any]:
+    sql = f"SELECT {quoted(table.columns)} FROM {table.table.name} {rest}"
+    return [table.row(values) for values in await r.fetch(sql, *params)]
+
+
+async def epoch(r: Reader) -> str:
+    """The database's incarnation."""
+    rows = await r.fetch("SELECT value FROM meta WHERE key = ?", "epoch")
+    return rows[0][0] if rows else ""
+
+
+async def user(r: Reader, user_id: int) -> User | None:
+    """An account, if there is one."""
+    rows = await _rows(r, _USERS, "WHERE id = ?", user_id)
+    return rows[0] if rows else None
+
+
+async def account_state(r: Reader, user_id: int) -> str | None:
+    """active, suspended, closed, or None for nobody."""
+    rows = await r.fetch("SELECT state FROM users WHERE id = ?", user_id)
+    return rows[0][0] if rows else None
+
+
+async def are_friends(r: Reader, user_id: int, other: int) -> bool:
+    """Whether the two are friends and the other's account is active."""
+    sql = (
+        "SELECT 1 FROM friends f JOIN users u ON u.id = f.friend_id "
+        "WHERE f.user_id = ? AND f.friend_id = ? AND f.state = 'friends' AND u.state = 'active'"
+    )
+    return bool(await r.fetch(sql, user_id, other))
+
+
+async def positions(r: Reader, user_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """user → offsets of their `user:` and `forest:` channels; closed accounts have none."""
+    sql = "SELECT id, user_pos, forest_pos FROM users WHERE id IN ? AND state <> 'closed'"
+    return {row[0]: (row[1], row[2]) for row in await r.fetch(sql, list(user_ids))}
+
+
+async def friends_among(r: Reader, user_ids: Sequence[int], others: Sequence[int]) -> set[tuple[int, int]]:
+    """Which (user, friend) pairs between the two lists are friendships."""
+    sql = "SELECT user_id, friend_id FROM friends WHERE user_id IN ? AND friend_id IN ? AND state = 'friends'"
+    return {(row[0], row[1]) for row in await r.fetch(sql, list(user_ids), list(others))}
+
+
+async def live_balls(r: Reader, owner: int, now: int, limit: int) -> list[Ball]:
+    """Balls with energy left and life ahead, those that expire first in front."""
+    rest = "WHERE owner = ? AND expires_at > ? AND remaining_g > 0 ORDER BY expires_at, id LIMIT ?"
+    return await _rows(r, _BALLS, rest, owner, now, limit)
+
+
+async def activities(r: Reader, user_id: int, before: int, limit: int) -> list[Activity]:
+    """A user's carbon book, newest first."""
+    return await _rows(
+        r, _ACTIVITIES, "WHERE user_id = ? AND id < ? ORDER BY id DESC LIMIT ?", user_id, before, limit
+    )
+
+
+async def trees(r: Reader, user_id: int, limit: int) -> list[Tree]:
+    """A user's trees, newest first."""
+    return await _rows(r, _TREES, "WHERE user_id = ? ORDER BY id DESC LIMIT ?", user_id, limit)
+
+
+async def relations(r: Reader, user_id: int) -> list[tuple[int, str, int]]:
+    """(other user, asked | friends | blocked, since) as the user sees others, and `asking` for requests to
+    them.
+    """
+    mine = "SELECT friend_id, state, since_at FROM friends WHERE user_id = ?"
+    theirs = "SELECT user_id, 'asking', since_at FROM friends WHERE friend_id = ? AND state = 'asked'"
+    rows = await r.fetch(mine, user_id) + await r.fetch(theirs, user_id)
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+async def names(r: Reader, user_ids: Sequence[int]) -> dict[int, str]:
+    """user → the name that they chose to show."""
+    sql = "SELECT user_id, display_name FROM identities WHERE user_id IN ?"
+    return {row[0]: row[1] for row in await r.fetch(sql, list(user_ids))}
+
+
+async def tree_counts(r: Reader, user_ids: Sequence[int]) -> dict[int, int]:
+    """user → how many trees they have redeemed."""
+    sql = "SELECT user_id, count(*) FROM trees WHERE user_id IN ? GROUP BY user_id"
+    return {row[0]: row[1] for row in await r.fetch(sql, list(user_ids))}
+
+
+async def takeable(
+    r: Reader, viewer: int, owners: Sequence[int], now: int
+) -> dict[int, tuple[int, int | None]]:
+    """owner → how many of their balls the viewer can take from now, and when the next one can be taken."""
+    sql = (
+        "SELECT owner, count(CASE WHEN friends_from_at <= ? THEN 1 END),"
+        " min(CASE WHEN friends_from_at > ? THEN friends_from_at END) FROM balls"
+        " WHERE owner IN ? AND expires_at > ? AND remaining_g > floor_g AND takers NOT LIKE ? GROUP BY owner"
+    )
+    taken = f"%[{viewer},%"  # takers are [[user, grams, key], …], written without spaces
+    rows = await r.fetch(sql, now, now, list(owners), now, taken)
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def stocks(r: Reader) -> dict[str, int]:
+    """programme → trees on offer."""
+    return {row[0]: row[1] for row in await r.fetch("SELECT programme, stock FROM stocks")}
+
+
+async def pubs(r: Reader, journal_ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(journal id, what was published) of the rows, in order."""
+    rows = await r.fetch("SELECT id, pubs FROM journal WHERE id IN ? ORDER BY id", list(journal_ids))
+    return [(row[0], row[1]) for row in rows]
+
+
+async def pubs_between(r: Reader, after: int, before: int, limit: int) -> list[tuple[int, str]]:
+    """(journal id, what was published) of the oldest rows strictly between two ids."""
+    sql = "SELECT id, pubs FROM journal WHERE id > ? AND id < ? ORDER BY id LIMIT ?"
+    return [(row[0], row[1]) for row in await r.fetch(sql, after, before, limit)]
+
+
+async def newest_pubs(r: Reader, since_at: int, below: int, limit: int) -> list[tuple[int, int, str]]:
+    """(journal id, at, what was published), newest first: rows below an id, not older than an instant."""
+    sql = "SELECT id, at, pubs FROM journal WHERE id < ? ORDER BY id DESC LIMIT ?"
+    rows = await r.fetch(sql, below, limit)
+    return [(row[0], row[1], row[2]) for row in rows if row[1] >= since_at]
+
+
+async def newest_journal_id(r: Reader) -> int:
+    """The highest journal id, 0 for an empty journal."""
+    rows = await r.fetch("SELECT max(id) FROM journal")
+    return rows[0][0] or 0
