@@ -77,7 +77,8 @@ class Upkeep:
         self._now_ms = now_ms
         self._newest = 0  # the highest journal id seen
         self._seen: deque[tuple[float, int]] = deque()  # (when, the highest id then), for the overlap
-        self._given_up = 0
+        self._was_up = False
+        self.given_up = 0
 
     async def run(self) -> None:
         """Bus, polling, repair and sweep side by side."""
@@ -147,8 +148,9 @@ class Upkeep:
         self._hub.flush()
 
     async def _poll(self) -> None:
-        """Without a bus: read the journal's tail, and a little of it again."""
-        if self._bus.is_up:
+        """Without a bus, and once when it is back: read the journal's tail, and a little of it again."""
+        was_up, self._was_up = self._was_up, self._bus.is_up
+        if was_up and self._was_up:
             return
         async with self._db.snapshot() as r:
             after = self._overlap_begins()
@@ -182,10 +184,10 @@ class Upkeep:
         settled_before = monotonic() - POLL_OVERLAP_S
         while len(self._seen) > 1 and self._seen[1][0] < settled_before:
             self._seen.popleft()
-        return self._seen[0][1] if self._seen and self._seen[0][0] < settled_before else self._oldest_seen()
-
-    def _oldest_seen(self) -> int:
-        return max(self._seen[0][1] - ROWS_PER_READ, 0) if self._seen else 0
+        if not self._seen:
+            return 0
+        when, journal_id = self._seen[0]
+        return journal_id if when < settled_before else max(journal_id - ROWS_PER_READ, 0)
 
     # --- gaps -------------------------------------------------------------------------------------
 
@@ -211,13 +213,16 @@ class Upkeep:
         ids, holes = self._hub.wanted(channel)
         rows = await queries.pubs(r, ids) if ids else []
         for after, before in holes:
-            if after or before:  # with neither side known, the place is somewhere in the whole journal
+            if after:
                 rows += await queries.pubs_between(r, after, before or ID_MAX, ROWS_PER_READ)
+            else:  # where it begins is not known: it will not lie far back
+                newest = await queries.newest_pubs(r, 0, before or ID_MAX, ROWS_PER_READ)
+                rows += [(journal_id, pubs) for journal_id, _, pubs in reversed(newest)]
         await self._publish_rows(rows)
 
     def _give_up(self, waiting: Iterable[Subscription]) -> None:
         for subscription in waiting:
-            self._given_up += 1
+            self.given_up += 1
             subscription.listener.end(protocol.INSUFFICIENT_STATE)
 
     async def sweep(self) -> None:
