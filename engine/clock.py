@@ -13,3 +13,7 @@ class Clock:
     def now_ms(self) -> int:
         """The instant now, shifted."""
         return time.time_ns() // 1_000_000 + self.shift_ms
+
+    def group_now_ms(self, shared_ms: int | None) -> int:
+        """A group's now: by the clock that all processes share, where the database has one, else by the host's."""
+        return self.now_ms() if shared_ms is None else shared_ms + self.shift_ms

@@ -1,0 +1,72 @@
+"""A writer on a real database with a clock that stands still, for tests of the store."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.clock import Clock
+from engine.domain import GAME
+from engine.publication import Item
+from engine.store.database import Database
+from engine.store.opening import open_database
+from engine.store.schema import migrate
+from engine.writer import Writer
+from tests.core.world import NOON, rulebook
+
+SECRET = "5a" * 32
+
+
+class SetClock(Clock):
+    """A clock that shows what it is set to, on every database."""
+
+    def now_ms(self) -> int:
+        return NOON + self.shift_ms
+
+    def group_now_ms(self, shared_ms: int | None) -> int:
+        return self.now_ms()
+
+
+@dataclass
+class Heard:
+    """Takes what a hub would take."""
+
+    items: list[Item] = field(default_factory=list)
+    flushes: int = 0
+
+    def publish(self, items: Sequence[Item]) -> None:
+        self.items += items
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+
+@dataclass
+class Bench:
+    db: Database
+    writer: Writer
+    heard: Heard
+    clock: SetClock
+
+    async def rows(self, table: str, order: str) -> list[tuple[Any, ...]]:
+        async with self.db.snapshot() as view:
+            return await view.fetch(f"SELECT * FROM {table} ORDER BY {order}")
+
+
+@asynccontextmanager
+async def bench(url: str) -> AsyncIterator[Bench]:
+    """An open database with a started writer. Draws are the same every time."""
+    await migrate(url)
+    db = await open_database(url)
+    clock, heard = SetClock(), Heard()
+    writer = Writer(db, (GAME,), rulebook, heard, clock)
+    async with db.write() as tx:
+        for day in range(1, 31):
+            sql = 'INSERT INTO day_secrets ("on", secret) VALUES (?, ?) ON CONFLICT DO NOTHING'
+            await tx.execute(sql, f"2026-11-{day:02d}", SECRET)
+    writer.start()
+    try:
+        yield Bench(db, writer, heard, clock)
+    finally:
+        await writer.stop()
+        await db.close()
