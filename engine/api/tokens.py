@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -53,25 +54,24 @@ class Bearer:
 class TokenVerifier:
     """Checks signature, audience, times and subject of a token.
 
-    Exactly one of `secret` (HMAC) and `key_set_url` (JWKS, fetched when first needed and again for unknown
-    keys) is given. `audience` must be named by every token, so that a token for another service opens nothing
-    here.
+    Exactly one of `secret` (HMAC) and `keys` (a key set, see `KeySet`) is given. `audience` must be named by
+    every token, so that a token for another service opens nothing here. Raises ValueError for a short secret.
     """
 
     def __init__(
         self,
         *,
         secret: str | None = None,
-        key_set_url: str | None = None,
+        keys: "KeySet | None" = None,
         audience: str | None = "saxaul",
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if bool(secret) == bool(key_set_url):
-            raise ValueError("give either the secret or the key set url that tokens are signed with")
+        if bool(secret) == bool(keys):
+            raise ValueError("give either the secret or the key set that tokens are signed with")
         if secret is not None and len(secret.encode()) < SECRET_BYTES_MIN:
             raise ValueError(f"the token secret has under {SECRET_BYTES_MIN} bytes")
         self._secret = secret
-        self._keys = KeySet(key_set_url) if key_set_url else None
+        self._keys = keys
         self._audience = audience
         self._clock = clock
 
@@ -119,10 +119,12 @@ class TokenVerifier:
 
 
 class KeySet:
-    """The app's public keys (RFC 7517), by key id."""
+    """The app's public keys (RFC 7517) by key id; `source` is a file or an https address, read again for
+    unknown keys.
+    """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, source: Path | str) -> None:
+        self._source = source
         self._keys: dict[str | None, Any] = {}
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
@@ -153,9 +155,11 @@ class KeySet:
                 log.warning("key_set_unavailable", problem=type(problem).__name__)
 
     async def _get(self) -> bytes:
+        if isinstance(self._source, Path):
+            return await asyncio.to_thread(self._source.read_bytes)
         async with (
             httpx.AsyncClient(timeout=KEY_SET_TIMEOUT_S, follow_redirects=False) as client,
-            client.stream("GET", self._url) as response,
+            client.stream("GET", self._source) as response,
         ):
             response.raise_for_status()
             body = b""

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from engine.publication import Item, Publication, Revocation
 
 GROUPS_UNSENT_MAX = 1_000
+MESSAGES_PER_TAKE_MAX = 100
 RECONNECT_S = 0.5
 SOCKET_TIMEOUT_S = 5.0
 RECEIVE_S = 1.0
@@ -32,7 +33,7 @@ log = structlog.get_logger(__name__)
 class _Message(msgspec.Struct, array_like=True):
     node: str
     pubs: list[tuple[str, int, int]]
-    revoked: list[tuple[int, str | None]]
+    revoked: list[tuple[int, str | None, int]]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +55,7 @@ class LocalBus:
 
 
 class RedisBus:
-    """Redis pub/sub. While it is away, `is_up` is False and what this process commits waits, within a bound."""
+    """Redis pub/sub. While it is away, `is_up` is False and what is to be sent waits, within a bound."""
 
     def __init__(self, url: str, epoch: str) -> None:
         self.is_up = False
@@ -75,10 +76,8 @@ class RedisBus:
         """Tell the others where the group's publications are; the oldest groups are dropped when too many
         wait.
         """
-        pubs = [
-            (item.channel, item.offset, item.journal_id) for item in items if isinstance(item, Publication)
-        ]
-        revoked = [(item.user, item.channel) for item in items if isinstance(item, Revocation)]
+        pubs = [(i.channel, i.offset, i.journal_id) for i in items if isinstance(i, Publication)]
+        revoked = [(i.user, i.channel, i.journal_id) for i in items if isinstance(i, Revocation)]
         if pubs or revoked:
             self._unsent.append(_encode(_Message(self.node, pubs, revoked)))
             self._wake.set()
@@ -132,7 +131,9 @@ class RedisBus:
     async def _drained(self, pubsub: Any, message: dict[str, Any] | None) -> list[Note]:
         """This message and all that have arrived behind it, so that they share one query."""
         notes: list[Note] = []
-        while message is not None:
+        for _ in range(MESSAGES_PER_TAKE_MAX):
+            if message is None:
+                break
             if message["type"] == "message":
                 notes += self._notes(message["data"])
             message = await pubsub.get_message(timeout=0)
@@ -147,5 +148,5 @@ class RedisBus:
         if message.node == self.node:
             return []
         self.received += 1
-        revoked: list[Note] = [Revocation(user, channel) for user, channel in message.revoked]
+        revoked: list[Note] = [Revocation(*values) for values in message.revoked]
         return [*message.pubs, *revoked]

@@ -19,6 +19,7 @@ from engine.realtime import protocol
 from engine.realtime.limits import Limits
 
 ENTRY_OVERHEAD_BYTES = 250  # tuples, integers and list slots of one kept publication
+REVOCATIONS_KEPT_MAX = 10_000
 
 Entry = tuple[
     int, int, bytes | None
@@ -102,6 +103,7 @@ class Hub:
         self._channels: dict[str, _Channel] = {}
         self._by_user: dict[int, dict[Listener, set[str]]] = {}
         self._ring: deque[tuple[float, str, int]] = deque()  # (kept since, channel, offset), oldest first
+        self._revoked: dict[tuple[int, int, str | None], None] = {}
         self._dirty: list[Listener] = []
         self._flush_is_due = False
 
@@ -359,7 +361,7 @@ class Hub:
 
     def _revoke(self, item: Revocation) -> None:
         listeners = self._by_user.get(item.user)
-        if not listeners:
+        if not listeners or self._is_known(item):
             return
         if item.channel is None:
             for listener in list(listeners):
@@ -372,6 +374,18 @@ class Hub:
             subscription = found.subscriptions.get(listener)
             if subscription is not None:
                 self.end_subscription(subscription, protocol.PERMISSION_LOST)
+
+    def _is_known(self, item: Revocation) -> bool:
+        """Whether it came before, by the bus or the journal: what it ended may have been allowed again since."""
+        key = (item.journal_id, item.user, item.channel)
+        if not item.journal_id:
+            return False
+        if key in self._revoked:
+            return True
+        self._revoked[key] = None
+        if len(self._revoked) > REVOCATIONS_KEPT_MAX:
+            del self._revoked[next(iter(self._revoked))]
+        return False
 
     def end_subscription(self, subscription: Subscription, why: protocol.Unsubscribed) -> None:
         """The server ends a subscription; one that is still being made is refused by who makes it."""

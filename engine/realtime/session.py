@@ -39,7 +39,7 @@ _INFRASTRUCTURE: dict[str, ProtocolError] = {
 
 
 class _Slot:
-    """A command that is not answered yet, and what is to be done for it: by the writer, or by awaiting `work`."""
+    """A command that is not answered yet, and what it takes: the writer, or awaiting `work`."""
 
     __slots__ = ("after", "command", "command_id", "reply", "session", "work")
 
@@ -333,7 +333,7 @@ class Session:
             self._wire.send(out[0] if len(out) == 1 else b"\n".join(out))
 
     def congested(self, is_congested: bool) -> None:
-        """The client does not keep up (or does again): nothing new is begun; what is published still comes."""
+        """The client does not keep up (or does again): nothing new is begun, pushes still come."""
         self._is_congested = is_congested
         if not is_congested:
             self._settle()
