@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -112,7 +113,7 @@ async def start_server(tmp_path: Path) -> AsyncIterator[StartServer]:
     """`await start_server(**settings)`: the real `saxaul serve`, ready. Keywords are fields of Settings."""
     servers: list[Server] = []
 
-    async def start(**settings: object) -> Server:
+    async def start(**settings: Any) -> Server:
         folder = tmp_path / f"server-{len(servers) + 1}"
         folder.mkdir()
         server = Server(folder, **settings)
@@ -178,8 +179,8 @@ async def raw_socket() -> AsyncIterator[OpenSocket]:
     """`await raw_socket(url, **options)`: a WebSocket client without manners, aborted afterwards."""
     sockets: list[RawSocket] = []
 
-    async def open_socket(url: str, **options: object) -> RawSocket:
-        raw = RawSocket(url, **options)  # type: ignore[arg-type]
+    async def open_socket(url: str, **options: Any) -> RawSocket:
+        raw = RawSocket(url, **options)
         await raw.open()
         sockets.append(raw)
         return raw

@@ -18,6 +18,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis as RedisClient
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Origin
 
 from tests.conftest import OpenSocket, StartProxy
 from tests.support.postgres import Postgres
@@ -315,7 +316,9 @@ async def echo_url() -> AsyncIterator[str]:
         async for message in connection:
             await connection.send(message)
 
-    async with serve(echo, "127.0.0.1", 0, origins=[None, "https://good.example"], max_size=70_000) as server:
+    async with serve(
+        echo, "127.0.0.1", 0, origins=[None, Origin("https://good.example")], max_size=70_000
+    ) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
 
 

@@ -93,7 +93,7 @@ def test_health_check_says_what_readyz_says(status: int | None, healthy: bool) -
             self.send_response(status or 500)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
 
     with HTTPServer(("127.0.0.1", 0), Ready) as server:

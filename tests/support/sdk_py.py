@@ -119,7 +119,7 @@ class PyClient(SdkClient):
     ) -> None:
         subscription = self._client.get_subscription(channel)
         if subscription is None:
-            settings = {"min_resubscribe_delay": 0.1, "max_resubscribe_delay": 1.0} | options
+            settings: dict[str, Any] = {"min_resubscribe_delay": 0.1, "max_resubscribe_delay": 1.0} | options
             if state:
                 settings["get_state"] = self._state_loader(*state)
             subscription = self._client.new_subscription(
