@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 from engine.core.units import SECOND_MS
 from partners.adapters.simulator.adapter import SimulatorAdapter
@@ -32,7 +33,7 @@ class PartnerSettings:
     adapter: str
     address: str
     keys: tuple[str, ...]
-    changes: Mapping[str, object] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
     """Capabilities that differ from the adapter's manifest."""
 
 
@@ -54,11 +55,12 @@ class Registry:
             await adapter.close()
 
 
-def manifest(adapter: str, changes: Mapping[str, object] | None = None) -> Capabilities:
+def manifest(adapter: str, changes: Mapping[str, Any] | None = None) -> Capabilities:
     """What an adapter's partner can do, by its manifest. Raises RegistryError."""
     try:
         text = files(f"partners.adapters.{adapter}").joinpath("manifest.toml").read_text("utf-8")
-        return Capabilities(**(tomllib.loads(text) | dict(changes or {})))
+        stated: dict[str, Any] = tomllib.loads(text) | dict(changes or {})
+        return Capabilities(**stated)
     except (ModuleNotFoundError, FileNotFoundError, TypeError, tomllib.TOMLDecodeError) as problem:
         raise RegistryError(f"adapter {adapter}: {problem}") from problem
 

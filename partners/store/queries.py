@@ -150,8 +150,8 @@ async def orders_in(reader: Reader, states: Sequence[str], after: int, limit: in
 
 async def unit_counts(reader: Reader) -> dict[str, int]:
     """Trees by state, for metrics and checks."""
-    return dict(await reader.fetch("SELECT state, count(*) FROM tree_units GROUP BY state"))  # type:
-    ignore[arg - type]
+    rows = await reader.fetch("SELECT state, count(*) FROM tree_units GROUP BY state")
+    return {state: int(count) for state, count in rows}
 
 
 _COLUMNS: dict[str, tuple[str, ...]] = {

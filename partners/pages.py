@@ -1,0 +1,207 @@
+"""The public facts of a tree, as data and as a small page. Pure; nothing about a person, and no claim that
+is not a fact: what is not known yet is said to be unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from engine.core.numbers import order_number, tree_number
+from engine.core.rules import Programme, RuleBook
+from engine.core.units import local_day, rfc3339
+from partners.store.queries import BatchFacts, TreeFacts
+
+STATES: Mapping[str, tuple[str, str]] = {
+    "pledged": ("Waiting for a planting order", "等待种植订单"),
+    "ordered": ("Ordered; the partner has not answered yet", "已下单，等待伙伴答复"),
+    "confirmed": ("The partner has agreed to plant it", "伙伴已确认种植"),
+    "planted": ("The partner reports it planted; not verified yet", "伙伴报告已种植，尚未核验"),
+    "verified": ("Planting verified by a reviewer", "种植已核验"),
+}
+NOTES: Mapping[str, tuple[str, str]] = {
+    "asked_below_minimum": (
+        "The order is below the partner's minimum; the partner was asked.",
+        "订单低于伙伴最低数量，已询问伙伴。",
+    ),
+    "waits_again": ("It waits for another order.", "等待新的订单。"),
+    "rerouted": (
+        "Another place with the same species and region was asked.",
+        "已转到同地区同树种的另一地点。",
+    ),
+    "waits_for_next_season": ("It waits for the next planting season.", "等待下一个种植季。"),
+    "waits_for_place": ("No place takes orders now; it waits.", "目前没有可下单的地点，等待中。"),
+}
+REASONS: Mapping[str, tuple[str, str]] = {
+    "rolled": ("Too few trees for an order this season.", "本季树木不足以成单。"),
+    "below_minimum": ("The partner declined the small order.", "伙伴未接受小额订单。"),
+    "declined": ("The partner declined.", "伙伴未接受。"),
+    "no_answer": ("The partner did not answer in time.", "伙伴未按时答复。"),
+    "cancelled": ("The order was cancelled.", "订单已取消。"),
+    "shortfall": ("Fewer trees were planted than agreed.", "实际种植少于约定。"),
+    "not_verified": ("The reviewer could not verify it.", "核验未通过。"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tree is to stand, by the rulebook in force."""
+
+    programme: Programme
+    rules: RuleBook
+    is_live: bool
+
+
+def tree_page(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
+    """The public facts of a tree. `place` None: its programme is not in the rulebook any more."""
+    note, _, reason = tree.note.partition(":")
+    english, chinese = STATES[tree.state]
+    return {
+        "number": tree_number(tree.unit),
+        "state": tree.state,
+        "state_text": {"en": english, "zh": chinese},
+        "note": tree.note,
+        "note_text": _note_text(note, reason),
+        "last_fact_at": rfc3339(tree.fact_at),
+        **_place(tree, place, now),
+        "order": order_number(tree.order) if tree.order is not None else None,
+        "granularity": tree.granularity or (place.programme.granularity if place else None),
+        "pooled": _pooled(tree),
+        "proof": _proof(tree),
+    }
+
+
+def tree_html(page: Mapping[str, Any]) -> str:
+    """The same facts to be read by a person."""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in _lines(page) if text
+    )
+    warning = (
+        "<p class=warn>Simulated partner: no real tree. 模拟伙伴，并非真实树木。</p>"
+        if page["simulated"]
+        else ""
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>Tree {escape(page['number'])}</title><style>body{{font:1rem/1.5 sans-serif;max-width:40rem;"
+        "margin:2rem auto;padding:0 1rem}th{text-align:left;padding-right:1rem;vertical-align:top}"
+        ".warn{border:2px solid;padding:.5rem}</style>"
+        f"<h1>Tree {escape(page['number'])}</h1>{warning}<table>{rows}</table></html>"
+    )
+
+
+def _place(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
+    if place is None:
+        return {
+            "species": None,
+            "programme": {"id": tree.programme},
+            "site": None,
+            "partner": tree.partner,
+            "simulated": True,
+            "season": _season(tree, None, now),
+        }
+    programme = place.programme
+    species = place.rules.species[programme.species]
+    return {
+        "species": {"id": species.id, "scientific": species.scientific, "names": dict(species.names)},
+        "programme": {"id": programme.id, "names": dict(programme.names)},
+        "site": {
+            "names": dict(programme.site),
+            "region": programme.region,
+            "latitude": float(programme.latitude),
+            "longitude": float(programme.longitude),
+        },
+        "partner": tree.partner or programme.partner,
+        "simulated": not place.is_live,
+        "season": _season(tree, programme, now),
+    }
+
+
+def _season(tree: TreeFacts, programme: Programme | None, now: int) -> dict[str, Any] | None:
+    """The season in which it is expected to be planted (or was)."""
+    if tree.season_opens_at is not None and tree.season_closes_at is not None:
+        opens_on, closes_on = local_day(tree.season_opens_at, "UTC"), local_day(tree.season_closes_at, "UTC")
+        return {"id": tree.season, "opens_on": opens_on.isoformat(), "closes_on": closes_on.isoformat()}
+    if tree.season:
+        return {"id": tree.season}
+    if programme is None:
+        return None
+    window = programme.next_season(local_day(now, "UTC"))
+    return {
+        "id": f"{window.year}-{window.id}",
+        "opens_on": window.opens_on.isoformat(),
+        "closes_on": window.closes_on.isoformat(),
+    }
+
+
+def _pooled(tree: TreeFacts) -> dict[str, Any] | None:
+    """Of how many trees on which plot it is one, where single trees are not told apart."""
+    if tree.granularity != "pooled":
+        return None
+    if tree.batch is not None:
+        return {"one_of": tree.batch.reported, "plot": f"{tree.site} / {_plot(tree.batch)}"}
+    return {"one_of": tree.accepted, "plot": tree.site} if tree.accepted else None
+
+
+def _plot(batch: BatchFacts) -> str:
+    order, _, report_no = batch.id.partition("/")
+    return f"{order_number(int(order))} {report_no}"
+
+
+def _proof(tree: TreeFacts) -> list[dict[str, Any]]:
+    if tree.batch is None:
+        return []
+    found: list[dict[str, Any]] = [
+        {
+            "kind": "planting_report",
+            "by": tree.partner,
+            "planted_from_on": tree.batch.planted_from_on,
+            "planted_to_on": tree.batch.planted_to_on,
+            "trees": tree.batch.reported,
+            "evidence_files": tree.batch.evidence,
+        }
+    ]
+    if tree.batch.verified:
+        found.append({"kind": "review", "trees_verified": tree.batch.verified})
+    return found
+
+
+def _note_text(note: str, reason: str) -> dict[str, str]:
+    texts = [table[code] for table, code in ((REASONS, reason), (NOTES, note)) if code in table]
+    return {"en": " ".join(text[0] for text in texts), "zh": "".join(text[1] for text in texts)}
+
+
+def _lines(page: Mapping[str, Any]) -> list[tuple[str, str]]:
+    species, site, season, pooled = (page[name] for name in ("species", "site", "season", "pooled"))
+    lines = [
+        ("State 状态", f"{page['state_text']['en']} {page['state_text']['zh']}"),
+        ("Note 说明", f"{page['note_text']['en']} {page['note_text']['zh']}".strip()),
+        (
+            "Species 树种",
+            f"{species['names']['en']} {species['names']['zh']} ({species['scientific']})" if species else "",
+        ),
+        ("Site 地点", f"{site['names']['en']} {site['names']['zh']}" if site else ""),
+        ("Partner 伙伴", str(page["partner"] or "")),
+        ("Season 种植季", _season_text(season)),
+        ("One of 其中之一", f"{pooled['one_of']:,} · {pooled['plot']}" if pooled else ""),
+        ("Last fact 最近事实", str(page["last_fact_at"])),
+    ]
+    proofs = [_proof_text(proof) for proof in page["proof"]] or ["none yet 暂无"]
+    return lines + [("Proof 证明", text) for text in proofs]
+
+
+def _season_text(season: Mapping[str, str] | None) -> str:
+    if not season:
+        return ""
+    return season["id"] + (f" ({season['opens_on']} – {season['closes_on']})" if "opens_on" in season else "")
+
+
+def _proof_text(proof: Mapping[str, Any]) -> str:
+    if proof["kind"] == "review":
+        return f"review: {proof['trees_verified']:,} trees verified 核验"
+    return (
+        f"{proof['by']} reports {proof['trees']:,} trees, {proof['planted_from_on']} to "
+        f"{proof['planted_to_on']}, {proof['evidence_files']} files"
+    )
