@@ -120,6 +120,25 @@ def profile(
         console.print(made)
 
 
+@app.command()
+def morning(
+    store: Annotated[str, typer.Option(help="sqlite or postgresql.")] = "sqlite",
+    users: Annotated[int, typer.Option(min=1, help="Locust users.")] = 200,
+    spawn_per_s: Annotated[float, typer.Option(min=0.1, help="How many arrive a second.")] = 20.0,
+    seconds: Annotated[int, typer.Option(min=5, help="How long the morning is.")] = 60,
+    scale: Scale = 0.1,
+    cache: Cache = None,
+) -> None:
+    """Locust's morning: balls ripen, users open their forest, collect, visit friends. Prints percentiles."""
+    from loadtest import morning as scenario
+
+    with stable(scale, cache) as (ready, say):
+        (chosen,) = _choice(store, ("sqlite", "postgresql"))
+        say(f"a morning of {users} Locust users on {chosen}")
+        status = scenario.run(ready, chosen, users, spawn_per_s, seconds)
+    raise typer.Exit(status)
+
+
 def _choice(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
     chosen = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in chosen:

@@ -6,6 +6,7 @@ It must not import the engine's server side: what is measured is another process
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,9 +68,14 @@ class Stable:
     profile: tuple[str, Path] | None = None  # how, and where the findings go
     _postgres: Postgres | None = None
 
-    def start(self, store: str) -> Engine:
-        """An engine on a fresh copy of the prefilled database; `null` stores nothing (of the SQLite copy)."""
+    def start(self, store: str, prepare: Callable[[str], None] | None = None) -> Engine:
+        """An engine on a fresh copy of the prefilled database; `null` stores nothing (of the SQLite copy).
+
+        `prepare` may change the copy (it gets the url) before the engine opens it.
+        """
         url, pids = self.database(store)
+        if prepare is not None:
+            prepare(url)
         port, secret = free_port(), secrets.token_hex(32)
         environment = {
             "SAXAUL_DATABASE_URL": url,

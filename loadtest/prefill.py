@@ -42,9 +42,9 @@ def fingerprint(population: Population) -> str:
 
 def sqlite_copy(folder: Path, population: Population, target: Path, tick: Tick) -> None:
     """A fresh copy of the prefilled file at `target`, made first if the cache has none."""
-    made = folder / f"prefilled-{fingerprint(population)}.db"
+    made = folder / f"prefilled-{population.users}-{fingerprint(population)}.db"
     if not made.exists():
-        for stale in folder.glob("prefilled-*.db*"):
+        for stale in folder.glob(f"prefilled-{population.users}-*"):
             stale.unlink()
         _make_sqlite(made, population, tick)
     for leftover in (target, Path(f"{target}-wal"), Path(f"{target}-shm")):
@@ -86,11 +86,11 @@ def _make_sqlite(made: Path, population: Population, tick: Tick) -> None:
 
 def postgres_copy(server: Postgres, population: Population, target: str, tick: Tick) -> str:
     """The url of a fresh copy of the prefilled database, made first if the cluster has none."""
-    made = f"prefilled_{fingerprint(population)}"
+    made = f"prefilled_{population.users}_{fingerprint(population)}"
     present = server.databases()
     if made not in present:
         for stale in present:
-            if stale.startswith("prefilled_") or stale.startswith("bench_"):
+            if stale.startswith(f"prefilled_{population.users}_"):
                 server.drop(stale)
         _make_postgres(server, made, population, tick)
     server.copy(made, target)
