@@ -1,0 +1,1 @@
+"""Tests of the rulebook: reading, checking, working out."""
