@@ -1,15 +1,33 @@
 """Builds the engine from its settings: the only place where all parts meet."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvicorn
 
 from engine.admin import SubmitAll, serving_admin, through_socket
+from engine.api.app import make_app
+from engine.api.parts import Parts
+from engine.api.tokens import KeySet, TokenVerifier
 from engine.clock import Clock
 from engine.core.rules import RuleBook
+from engine.core.units import rfc3339
 from engine.domain import GAME, Domain
+from engine.explain import explain_ball
+from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
+from engine.realtime.parts import Realtime
+from engine.realtime.snapshot import Snapshots
+from engine.realtime.socket import Front, make_listener
+from engine.realtime.upkeep import Audience, Bus, Upkeep
 from engine.rulebook import load_rulebook
 from engine.settings import Settings
 from engine.store.database import Database, sqlite_path
@@ -17,6 +35,11 @@ from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
+from partners.domain import partners_domain
+
+log = logging.getLogger(__name__)
+
+Opening = Callable[[str, int], Awaitable[Database]]
 
 
 class EngineBusy(Exception):
@@ -32,8 +55,8 @@ class Engine:
     epoch: str
     rules: RuleBook
     clock: Clock
-    limits: Limits
     hub: Hub
+    bus: Bus
     writer: Writer
     domains: Sequence[Domain]
 
@@ -59,7 +82,9 @@ def limits_of(settings: Settings) -> Limits:
 
 
 @asynccontextmanager
-async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    settings: Settings, clock: Clock | None = None, opening: Opening = open_database
+) -> AsyncIterator[Engine]:
     """Migrate and open the database and start the writer. Raises EngineBusy, DatabaseAway, RulebookError."""
     async with AsyncExitStack() as stack:
         rules = load_rulebook(settings.game_rules)
@@ -70,20 +95,23 @@ async def open_engine(settings: Settings, clock: Clock | None = None) -> AsyncIt
                 raise EngineBusy(f"another process serves {settings.database_url}")
             stack.callback(lock.release)
         epoch = await migrate(settings.database_url)
-        db = await open_database(settings.database_url, settings.readers)
+        db = await opening(settings.database_url, settings.readers)
         stack.push_async_callback(db.close)
         clock = clock or Clock()
-        limits = limits_of(settings)
-        hub = Hub(limits, epoch)
-        domains = (GAME,)
-        writer = Writer(db, domains, lambda: rules, hub, clock, settings.queue_commands_max)
+        hub = Hub(limits_of(settings), epoch)
+        bus = (
+            RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
+        )
+        domains = (GAME, partners_domain())
+        audience = Audience(hub, bus)
+        writer = Writer(db, domains, lambda: rules, audience, clock, settings.queue_commands_max)
         writer.start()
         stack.push_async_callback(writer.stop)
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
             await stack.enter_async_context(serving_admin(path, writer, kinds))
-        yield Engine(settings, db, epoch, rules, clock, limits, hub, writer, domains)
+        yield Engine(settings, db, epoch, rules, clock, hub, bus, writer, domains)
 
 
 @asynccontextmanager
@@ -96,3 +124,134 @@ async def writing_engine(settings: Settings) -> AsyncIterator[SubmitAll]:
         path = admin_socket_path(sqlite_path(settings.database_url))
         async with through_socket(path) as submit_all:
             yield submit_all
+
+
+# --- serving --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Served:
+    """An engine that can be reached: where, and what its edges hold."""
+
+    engine: Engine
+    parts: Parts
+    address: str
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, clock: Clock | None = None, opening: Opening = open_database
+) -> AsyncIterator[Served]:
+    """Serve sockets and HTTP while the block runs, then drain: unready, sockets closed in slices, writer emptied."""
+    settings.check()
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(open_engine(settings, clock, opening))
+        upkeep = Upkeep(engine.hub, engine.db, engine.bus, engine.clock.now_ms)
+        await upkeep.refill()
+        parts = _parts(engine)
+        listener = make_listener(settings.host, settings.port, engine.hub.limits)
+        server = _Server(_uvicorn_config(settings, parts))
+        await stack.enter_async_context(_running(upkeep.run()))
+        await stack.enter_async_context(_running(server.serve(sockets=[listener]), ends_by=server.end))
+        stack.callback(_begin_to_drain, parts)
+        host, port = listener.getsockname()[:2]
+        gc.collect()
+        gc.freeze()  # what lives as long as the process is never looked at again
+        yield Served(engine, parts, f"{host}:{port}")
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, ended.set)
+    async with serving(settings) as served:
+        log.info("serving on %s", served.address)
+        await ended.wait()
+        log.info("draining")
+
+
+def _parts(engine: Engine) -> Parts:
+    settings = engine.settings
+    reads = Snapshots(engine.db, lambda: engine.rules, engine.clock, engine.epoch)
+    key_set = _key_set(settings.token_key_set) if settings.token_key_set else None
+    tokens = TokenVerifier(
+        secret=None if key_set else settings.token_secret,
+        keys=key_set,
+        audience=settings.token_audience,
+        clock=lambda: engine.clock.now_ms() / 1000,
+    )
+    realtime = Realtime(
+        hub=engine.hub,
+        writer=engine.writer,
+        reads=reads,
+        verifier=tokens,
+        limits=engine.hub.limits,
+        now_ms=engine.clock.now_ms,
+        now_text=rfc3339,
+    )
+    return Parts(
+        settings=settings,
+        db=engine.db,
+        rules=lambda: engine.rules,
+        clock=engine.clock,
+        hub=engine.hub,
+        writer=engine.writer,
+        reads=reads,
+        tokens=tokens,
+        explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
+        front=Front(realtime, frozenset(settings.origins)),
+        counters=realtime.counters,
+    )
+
+
+def _key_set(source: str) -> KeySet:
+    return KeySet(source if source.startswith(("https://", "http://")) else Path(source))
+
+
+def _uvicorn_config(settings: Settings, parts: Parts) -> uvicorn.Config:
+    assert parts.front is not None
+    return uvicorn.Config(
+        make_app(parts),
+        ws=parts.front.protocol_class(),
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain_s) + 5,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: `serve` decides when it ends."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def end(self) -> None:
+        """Close listeners and connections."""
+        self.should_exit = True
+
+
+def _begin_to_drain(parts: Parts) -> None:
+    parts.is_draining = True
+
+
+@asynccontextmanager
+async def _running(
+    work: Coroutine[Any, Any, None], ends_by: Callable[[], None] | None = None
+) -> AsyncIterator[None]:
+    """The work beside the block; when the block ends it is cancelled, or told to end by itself."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        if ends_by is not None:
+            ends_by()
+        else:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -35,8 +35,9 @@ class Settings(BaseSettings):
     game_rules: Path | None = Field(None, description="Folder of the rulebook; the shipped one if not set.")
 
     token_secret: str = Field(DEMO_TOKEN_SECRET, description="HMAC key of the app's user tokens (HS256).")
-    token_jwks: Path | None = Field(
-        None, description="File with the app's public keys (JWKS), instead of the HMAC key."
+    token_key_set: str | None = Field(
+        None,
+        description="Address (https://…) or file of the app's public keys (JWKS), instead of the HMAC key.",
     )
     token_audience: str = Field("saxaul", description="The `aud` that a user token must name.")
     server_key: str = Field(DEMO_SERVER_KEY, description="The app server's key for accounts and links.")
@@ -95,7 +96,7 @@ class Settings(BaseSettings):
             ("operator_key", DEMO_OPERATOR_KEY),
         ):
             value = getattr(self, name)
-            if name == "token_secret" and self.token_jwks is not None:
+            if name == "token_secret" and self.token_key_set is not None:
                 continue
             if value == demo or len(value) < SECRET_CHARACTERS_MIN:
                 raise SettingsError(
