@@ -130,7 +130,6 @@ def test_no_class_is_named_after_a_pattern() -> None:
 # word in an identifier → the word of this house (docs/architecture and the glossary)
 WORDS = {
     "player": "user",
-    "member": "user",
     "steal": "collect",
     "stolen": "collected",
     "bubble": "ball",
