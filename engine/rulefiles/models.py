@@ -23,6 +23,7 @@ from engine.rulefiles.scalars import (
     Text,
     Truth,
     Whole,
+    Written,
 )
 
 # --- shared shapes ----------------------------------------------------------------------------------
@@ -332,7 +333,9 @@ class Example(Strict):
         default=None, description="the unit reported; the behaviour's own, when left out"
     )
     province: Region | None = Field(default=None, description="the user's province")
-    attributes: dict[AttributeName, Text] = Field(default_factory=dict, description="the attributes reported")
+    attributes: dict[AttributeName, Written] = Field(
+        default_factory=dict, description="the attributes reported"
+    )
     energy_g: Whole | None = Field(
         default=None, description="energy of the activity after the cap for one activity, in grams"
     )

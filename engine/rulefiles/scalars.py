@@ -174,6 +174,9 @@ PublishedOn = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]}),
 ]
 Text = Annotated[str, BeforeValidator(_text)]
+Written = Annotated[
+    str, BeforeValidator(_text), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}]})
+]
 Currency = Annotated[
     str, _matching(re.compile(r"[A-Z]{3}"), "an ISO 4217 currency such as CNY", "write three capital letters")
 ]

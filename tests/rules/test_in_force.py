@@ -121,8 +121,10 @@ def test_a_behaviours_own_ball_values_win_over_the_games(pack: Pack) -> None:
 
 def test_bounds_of_attributes_have_days(pack: Pack) -> None:
     bounds = f"max:\n      2020-01-01: {{value: 5, {CITE}}}\n      2021-01-01: {{value: 9, {CITE}}}"
-    field = f"attributes:\n  rooms:\n    kind: number\n    unit: '1'\n    required: false\n    description: d\n    {bounds}\n"
-    rules = pack.edit(SAVING, "evidence:", f"{field}evidence:").load()
+    field = (
+        "attributes:\n  rooms:\n    kind: number\n    unit: '1'\n    required: false\n    description: d\n"
+    )
+    rules = pack.edit(SAVING, "evidence:", f"{field}    {bounds}\nevidence:").load()
     with pytest.raises(Rejected, match="bad_attribute"):
         assess(rules, "saving", Decimal(1), "kWh", date(2020, 12, 31), {"rooms": 7}, None)
     assert (

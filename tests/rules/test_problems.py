@@ -78,7 +78,9 @@ boundary: all
 fallback: []
 made_of:
   - factor: {of}
-    amount: {{unit: {unit}, values: {{2020-01-01: {{value: 2, confidence: documented, references: [scheme]}}}}}}
+    amount:
+      unit: {unit}
+      values: {{2020-01-01: {{value: 2, confidence: documented, references: [scheme]}}}}
 """
 
 
@@ -105,7 +107,7 @@ def test_parts_must_be_known_and_fit(pack: Pack) -> None:
     problems = pack.problems()
     assert problems[0].startswith("factors/one.yaml:7:made_of[0].factor: the unknown factor 'nothing'")
     assert problems[1].startswith(
-        "factors/two.yaml:8:made_of[0].amount.unit: km/kWh of grid, which is in kgCO2e/kWh"
+        "factors/two.yaml:9:made_of[0].amount.unit: km/kWh of grid, which is in kgCO2e/kWh"
     )
     assert len(problems) == 2
 
