@@ -16,7 +16,7 @@ from partners.signing import secret_bytes
 
 SIMULATOR_PARTNER = "simulator-ngo"
 
-Build = Callable[[str, Sequence[str], Capabilities], Adapter]
+Build = Callable[[str, Sequence[str], Capabilities, float], Adapter]
 ADAPTERS: Mapping[str, Build] = {"simulator": SimulatorAdapter}
 
 
@@ -35,6 +35,7 @@ class PartnerSettings:
     keys: tuple[str, ...]
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Capabilities that differ from the adapter's manifest."""
+    timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
         except ValueError as problem:
             raise RegistryError(f"partner {settings.partner}: {problem}") from problem
         can = manifest(settings.adapter, settings.changes)
-        adapters[settings.partner] = build(settings.address, settings.keys, can)
+        adapters[settings.partner] = build(settings.address, settings.keys, can, settings.timeout_s)
         terms[settings.partner] = PartnerTerms(
             settings.partner,
             asks_below_minimum=can.asks_below_minimum,

@@ -147,6 +147,7 @@ def _submit(
         due_at=now + min(agreed.poll_ms, agreed.expire_ms),
         held_at=None,
         fact_at=now,
+        said_at=0,
         lines=[line.id],
     )
     note = "asked_below_minimum" if below_minimum else ""

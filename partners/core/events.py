@@ -66,6 +66,7 @@ class OrderMoved:
     due_at: int | None
     at: int
     external_ref: str = ""
+    said_at: int = 0
 
 
 @dataclass(slots=True)

@@ -69,6 +69,7 @@ def _order_moved(state: PartnerState, event: e.OrderMoved) -> None:
     order.state, order.due_at, order.fact_at = event.state, event.due_at, event.at
     order.reason = event.reason or order.reason
     order.external_ref = order.external_ref or event.external_ref
+    order.said_at = max(order.said_at, event.said_at)
     if event.due_at is None:
         order.held, order.held_at, order.difference = "", None, {}
 

@@ -50,7 +50,8 @@ class PlantingOrder:
     """What one partner was asked to plant in one season. `held` names why a person must look first, or is
     empty.
 
-    `due_at`: when the follow-up has something to do next; None once it has ended.
+    `due_at`: when the follow-up has something to do next; None once it has ended. `said_at`: the newest
+    instant, by the partner's own clock, of a report that moved it.
     """
 
     id: int
@@ -71,6 +72,7 @@ class PlantingOrder:
     due_at: int | None
     held_at: int | None
     fact_at: int
+    said_at: int
     lines: list[str] = field(default_factory=list)
     difference: dict[str, Any] = field(default_factory=dict)
 

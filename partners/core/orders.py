@@ -270,7 +270,7 @@ def _forward(
             continue
         mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
         events += _batch(state, order, line, shown, mine, seen, context)
-    answered = at == "needs_info" and report.at > order.fact_at
+    answered = at == "needs_info" and report.at > order.said_at
     if report.state == "planted" and (at == "in_planting" or answered):
         events.append(_moved(order, "planted", report, context))
         if unplanted:
@@ -390,7 +390,7 @@ def _shown_by(state: PartnerState, sha256: str, seen: dict[str, str]) -> str | N
 def _moved(order: PlantingOrder, state: str, report: PartnerReport, context: Context) -> e.OrderMoved:
     terms = context.partner_terms(order.partner)
     due_at = None if state == "planted" else context.now + terms.poll_ms
-    return e.OrderMoved(order.id, state, report.reason, due_at, context.now, report.external_ref)
+    return e.OrderMoved(order.id, state, report.reason, due_at, context.now, report.external_ref, report.at)
 
 
 def _state_after(order: PlantingOrder, events: list[object]) -> str:

@@ -58,6 +58,7 @@ class PartnerOrders(SQLModel, table=True):
     due_at: int | None = Field(sa_column=whole(nullable=True))
     held_at: int | None = Field(sa_column=whole(nullable=True))
     fact_at: int = Field(sa_column=whole())
+    said_at: int = Field(sa_column=whole())
     lines: str = Field(sa_column=json_text())
     difference: str = Field(sa_column=json_text())
 

@@ -28,8 +28,7 @@ def refused(world: World, command: Any) -> Rejected:
 def test_enough_trees_make_an_order_at_once() -> None:
     world = World()
     world.pledge(3)
-    decision = world.form()
-    order = decision.reply["formed"]
+    order = world.formed()
     assert world.order(order).state == "submitted"
     assert world.line(order).units == [1, 2, 3]
     assert world.states(1, 2, 3) == ["ordered"] * 3

@@ -15,7 +15,6 @@ from partners.adapters.simulator import mapping
 from partners.port import Answer, Capabilities, Inbound, OrderSheet
 from partners.signing import verify
 
-TIMEOUT_S = 10.0
 ANSWER_BYTES_MAX = 256 * 1024
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
@@ -25,7 +24,7 @@ class SimulatorAdapter:
     rotation."""
 
     def __init__(
-        self, address: str, keys: Sequence[str], capabilities: Capabilities, timeout_s: float = TIMEOUT_S
+        self, address: str, keys: Sequence[str], capabilities: Capabilities, timeout_s: float
     ) -> None:
         self._capabilities = capabilities
         self._keys = list(keys)

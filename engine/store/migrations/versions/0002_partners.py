@@ -54,7 +54,7 @@ def upgrade() -> None:
         _whole("escalated_at", nullable=True),
         _whole("due_at", nullable=True),
         _whole("held_at", nullable=True),
-        _whole("fact_at"),
+        *map(_whole, ("fact_at", "said_at")),
         *map(_text, ("lines", "difference")),
         sa.PrimaryKeyConstraint("id"),
     )
