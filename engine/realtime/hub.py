@@ -360,9 +360,9 @@ class Hub:
         return len(found.subscriptions) if found else 0
 
     def _revoke(self, item: Revocation) -> None:
-        listeners = self._by_user.get(item.user)
-        if not listeners or self._is_known(item):
+        if self._is_known(item):
             return
+        listeners = self._by_user.get(item.user, {})
         if item.channel is None:
             for listener in list(listeners):
                 listener.end(protocol.NOT_ALLOWED)
