@@ -28,7 +28,14 @@ def main() -> None:
     config = Config(
         asked.database, asked.key, asked.callback, Pace().times(1 / asked.speed), not asked.not_idempotent
     )
-    uvicorn.run(build_app(config), host=asked.host, port=asked.port, log_level="warning", lifespan="on")
+    uvicorn.run(
+        build_app(config),
+        host=asked.host,
+        port=asked.port,
+        log_level="warning",
+        lifespan="on",
+        timeout_graceful_shutdown=1,  # a request that was told to hang must not hold up the end
+    )
 
 
 if __name__ == "__main__":

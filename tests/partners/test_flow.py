@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.numbers import parse_tree_number
+from engine.publication import Publication
 from partners.checks import audit
 from partners.core.commands import ReviewOrder
 from tests.partners.bench import Bench, open_bench, simulated_ngo
@@ -40,7 +41,7 @@ async def test_a_tree_is_planted_and_verified(url: str, tmp_path: Path) -> None:
             assert reply == {"state": "verified", "verified": 3}
             trees = await bench.rows("SELECT id, state FROM trees ORDER BY id")
             assert trees == [(parse_tree_number(number), "verified") for number in sorted(numbers)]
-            told = [json.loads(item.data) for item in bench.audience.items if hasattr(item, "data")]
+            told = [json.loads(item.data) for item in bench.audience.items if isinstance(item, Publication)]
             states = [tree["state"] for data in told for tree in data.get("trees", [])]
             assert list(dict.fromkeys(states)) == ["pledged", "ordered", "planted", "verified"]
             assert await found_by_check(bench) == []

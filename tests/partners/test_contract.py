@@ -1,0 +1,384 @@
+"""What every adapter must do, against its partner's real process. A new adapter adds itself to `PARTNERS`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from standardwebhooks import Webhook
+
+from engine.core.errors import Rejected
+from engine.core.numbers import order_number
+from engine.core.units import DAY_MS
+from partners.adapters.simulator import mapping
+from partners.core.model import PartnerReport
+from partners.port import Adapter, OrderSheet
+from partners.registry import PartnerSettings, RegistryError, build_registry, manifest
+from partners.signing import sign, verify
+from tests.partners.bench import KEY, Ngo, free_port, simulated_ngo
+
+NOW = 1_795_392_000_000
+OTHER_KEY = "whsec_" + "b3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXkhIQ=="
+PARTNERS = {
+    "simulator": ((), {"idempotency": "native"}),
+    "simulator without idempotency": (("--not-idempotent",), {"idempotency": "none"}),
+}
+ASKED_KEYS = {
+    "reference",
+    "species",
+    "site",
+    "trees",
+    "unit_price_minor",
+    "currency",
+    "season",
+    "season_opens_at",
+    "season_closes_at",
+    "answer_by",
+    "below_minimum",
+}
+
+
+@dataclass
+class Party:
+    adapter: Adapter
+    ngo: Ngo
+    orders: int = 100
+
+    def sheet(self, quantity: int = 10) -> OrderSheet:
+        self.orders += 1
+        return OrderSheet(
+            order=self.orders,
+            programme="saxaul-alxa",
+            season="2027-spring",
+            season_opens_at=NOW,
+            season_closes_at=NOW + 60 * DAY_MS,
+            answer_by_at=NOW + 14 * DAY_MS,
+            below_minimum=False,
+            species="saxaul",
+            site="alxa",
+            quantity=quantity,
+            unit_price_minor=738,
+            currency="CNY",
+        )
+
+
+@pytest.fixture(scope="module", params=list(PARTNERS))
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Ngo, str]]:
+    options, _ = PARTNERS[request.param]
+    with simulated_ngo(tmp_path_factory.mktemp("ngo"), *options) as ngo:
+        yield ngo, request.param
+
+
+@pytest_asyncio.fixture
+async def party(running: tuple[Ngo, str]) -> AsyncIterator[Party]:
+    ngo, name = running
+    ngo.faults()
+    registry = build_registry([_with_timeout(ngo, PARTNERS[name][1])])
+    adapter = next(iter(registry.adapters.values()))
+    try:
+        yield Party(adapter, ngo, orders=1000 * len(ngo.calls()) + 100)
+    finally:
+        await registry.close()
+
+
+def _with_timeout(ngo: Ngo, changes: dict[str, str]) -> PartnerSettings:
+    return replace(ngo.settings(**changes), timeout_s=0.5)
+
+
+async def test_an_order_arrives_and_its_answer_names_it(party: Party) -> None:
+    sheet = party.sheet()
+    answer = await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    assert answer.outcome == "done"
+    assert answer.report is not None
+    assert (answer.report.order, answer.report.ordered, answer.report.species) == (sheet.order, 10, "saxaul")
+    assert answer.report.external_ref
+
+
+async def test_only_the_order_leaves_and_nothing_about_a_person(party: Party) -> None:
+    sheet = party.sheet()
+    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    assert set(party.ngo.orders()[-1]["request"]) == ASKED_KEYS
+
+
+async def test_a_repeat_has_the_effect_that_the_manifest_says(party: Party) -> None:
+    sheet = party.sheet()
+    for _ in range(2):
+        await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    made = [one for one in party.ngo.orders() if one["reference"] == order_number(sheet.order)]
+    assert len(made) == (1 if party.adapter.capabilities.idempotency == "native" else 2)
+
+
+async def test_the_story_of_an_order_is_read_to_its_end(party: Party) -> None:
+    sheet = party.sheet()
+    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    said: list[PartnerReport] = []
+    while not said or said[-1].state != "planted":
+        assert len(said) < 100, said[-1]
+        answer = await party.adapter.fetch_status(sheet.order)
+        assert answer.report is not None
+        said.append(answer.report)
+        await asyncio.sleep(0.01)
+    assert {report.state for report in said} <= {"received", "accepted", "in_planting", "planted"}
+    assert sum(batch.quantity for batch in said[-1].batches) == 10
+    assert all(batch.evidence for batch in said[-1].batches)
+
+
+async def test_what_was_never_ordered_is_absent(party: Party) -> None:
+    assert (await party.adapter.fetch_status(99_999_999)).outcome == "absent"
+    assert (await party.adapter.cancel(99_999_999, "x", "cancel:1")).outcome == "absent"
+
+
+@pytest.mark.parametrize(("when", "found"), [("before", "absent"), ("after", "done")])
+async def test_a_timeout_is_unknown_and_resolved_by_reading_back(party: Party, when: str, found: str) -> None:
+    party.ngo.faults(timeout=when)
+    sheet = party.sheet()
+    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
+    assert (await party.adapter.fetch_status(sheet.order)).outcome == found
+
+
+async def test_a_server_error_is_unknown(party: Party) -> None:
+    party.ngo.faults(errors=1)
+    sheet = party.sheet()
+    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
+
+
+async def test_an_error_inside_a_success_is_a_refusal(party: Party) -> None:
+    party.ngo.faults(hidden_errors=1)
+    sheet = party.sheet()
+    answer = await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    assert (answer.outcome, "quota exceeded" in answer.text) == ("refused", True)
+
+
+async def test_an_answer_that_can_not_be_read_is_unknown(party: Party) -> None:
+    party.ngo.faults(wrong="garbage")
+    sheet = party.sheet()
+    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
+
+
+async def test_slow_is_not_wrong(party: Party) -> None:
+    party.ngo.faults(slow_s=0.2)
+    sheet = party.sheet()
+    began = time.monotonic()
+    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "done"
+    assert time.monotonic() - began > 0.2
+
+
+async def test_cancelling(party: Party) -> None:
+    party.ngo.faults(answer="silence")
+    sheet = party.sheet()
+    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    for _ in range(2):
+        answer = await party.adapter.cancel(sheet.order, "mistake", f"cancel:{sheet.order}")
+        assert answer.report is not None
+        assert (answer.outcome, answer.report.state) == ("done", "cancelled")
+
+
+async def test_a_reminder_is_read(party: Party) -> None:
+    sheet = party.sheet()
+    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    assert (await party.adapter.remind(sheet.order, "an answer is due", "remind:1")).outcome == "done"
+    assert party.ngo.orders()[-1]["notes"] == ["an answer is due"]
+
+
+async def test_nobody_there_means_surely_no_effect(party: Party) -> None:
+    registry = build_registry([replace(party.ngo.settings(), address=f"http://127.0.0.1:{free_port()}")])
+    adapter = next(iter(registry.adapters.values()))
+    assert (await adapter.submit(party.sheet(), "submit:1")).outcome == "failed"
+    await registry.close()
+
+
+async def test_a_wrong_key_is_refused(party: Party) -> None:
+    registry = build_registry([replace(party.ngo.settings(), keys=(OTHER_KEY,))])
+    adapter = next(iter(registry.adapters.values()))
+    assert (await adapter.submit(party.sheet(), "submit:1")).outcome == "refused"
+    await registry.close()
+
+
+# --- messages of the partner ----------------------------------------------------------------------
+
+
+def recorded(name: str) -> bytes:
+    folder = Path(__file__).parents[2] / "partners" / "adapters" / "simulator" / "recorded"
+    return (folder / f"{name}.json").read_bytes()
+
+
+def message(name: str = "planted") -> bytes:
+    return b'{"type":"order.status","timestamp":"2026-11-23T00:00:00Z","data":' + recorded(name) + b"}"
+
+
+async def test_a_signed_message_is_understood(party: Party) -> None:
+    body = message()
+    inbound = party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
+    assert inbound.message == "msg_1"
+    assert inbound.report.state == "planted"
+    assert party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW).digest == inbound.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"webhook-id": "msg_2"}, "mismatch"),
+        ({"webhook-signature": "v1,AAAA"}, "mismatch"),
+        ({"webhook-signature": "v1,é"}, "mismatch"),
+        ({"webhook-signature": "v2,AAAA v1"}, "mismatch"),
+        ({"webhook-signature": ""}, "headers_missing"),
+        ({"webhook-id": ""}, "headers_missing"),
+        ({"webhook-id": "x" * 300}, "headers_missing"),
+        ({"webhook-timestamp": ""}, "bad_timestamp"),
+        ({"webhook-timestamp": "soon"}, "bad_timestamp"),
+        ({"webhook-timestamp": "-1"}, "bad_timestamp"),
+        ({"webhook-timestamp": "9" * 30}, "bad_timestamp"),
+        ({"webhook-timestamp": str(NOW // 1000 - 301)}, "too_old"),
+        ({"webhook-timestamp": str(NOW // 1000 + 301)}, "too_new"),
+    ],
+)
+async def test_forged_messages_are_refused(party: Party, change: dict[str, str], reason: str) -> None:
+    body = message()
+    with pytest.raises(Rejected) as refusal:
+        party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body) | change, body, NOW)
+    assert (refusal.value.code, refusal.value.fields["reason"]) == ("bad_signature", reason)
+
+
+async def test_one_changed_byte_is_a_forgery(party: Party) -> None:
+    body = message()
+    headers = sign(KEY, "msg_1", NOW, body)
+    with pytest.raises(Rejected):
+        party.adapter.parse_inbound(headers, body.replace(b"5", b"6", 1), NOW)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"data":{}}', b'{"data":{"status":"verified"}}', b"\xff\xfe"]
+)
+async def test_signed_nonsense_is_refused(party: Party, body: bytes) -> None:
+    with pytest.raises(Rejected) as refusal:
+        party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
+    assert refusal.value.code == "bad_request"
+
+
+def test_signatures_agree_with_the_reference_library() -> None:
+    body = message().decode()
+    now_ms = time.time_ns() // 1_000_000
+    Webhook(KEY).verify(body, sign(KEY, "msg_1", now_ms, body.encode()))
+    at = datetime.now(UTC)
+    theirs = {
+        "webhook-id": "msg_2",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(KEY).sign("msg_2", at, body),
+    }
+    assert verify([KEY], theirs, body.encode(), now_ms) == "msg_2"
+
+
+def test_an_old_key_signs_until_it_is_taken_away() -> None:
+    headers = sign(OTHER_KEY, "msg_1", NOW, b"x")
+    assert verify([KEY, OTHER_KEY], headers, b"x", NOW) == "msg_1"
+    with pytest.raises(Rejected):
+        verify([KEY], headers, b"x", NOW)
+
+
+# --- recorded payloads ----------------------------------------------------------------------------
+
+
+def test_recorded_payloads_mean_what_they_meant() -> None:
+    states = {}
+    for name in ("received", "accepted", "declined", "planting", "planted", "cancelled"):
+        report = mapping.report_of(json.loads(recorded(name)))
+        states[name] = (report.state, report.accepted, sum(batch.quantity for batch in report.batches))
+    assert states == {
+        "received": ("received", None, 0),
+        "accepted": ("accepted", 5, 0),
+        "declined": ("rejected", 0, 0),
+        "planting": ("in_planting", 5, 2),
+        "planted": ("planted", 5, 5),
+        "cancelled": ("cancelled", None, 0),
+    }
+
+
+async def test_the_partner_still_speaks_as_recorded(party: Party) -> None:
+    sheet = party.sheet(5)
+    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    await asyncio.sleep(0.4)
+    with httpx.Client(
+        base_url=party.ngo.address, headers={"authorization": f"Bearer {KEY}"}, trust_env=False
+    ) as client:
+        now = client.get(f"/orders/{order_number(sheet.order)}").json()
+    assert shape(now) == shape(json.loads(recorded("planted")))
+
+
+def shape(value: object) -> object:
+    """Names and types without values."""
+    if isinstance(value, dict):
+        return {name: shape(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shape(one) for one in value[:1]]
+    return type(value).__name__
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("status", "verified"),
+        ("status", None),
+        ("status", ["planted"]),
+        ("reference", 42),
+        ("reference", "SX-000042-4"),
+        ("reference", "PO-000042-1"),
+        ("trees_accepted", "5"),
+        ("trees_accepted", 5.0),
+        ("trees_accepted", True),
+        ("trees_accepted", -5),
+        ("trees_accepted", 10**12),
+        ("trees", "many"),
+        ("at", "yesterday"),
+        ("at", "2026-11-23T00:00:00"),
+        ("at", None),
+        ("id", "x" * 500),
+        ("plantings", {}),
+        ("plantings", [1]),
+        ("plantings", [{}] * 101),
+    ],
+)
+def test_payloads_that_do_not_fit_are_refused_by_name(field: str, value: object) -> None:
+    body = json.loads(recorded("planted")) | {field: value}
+    with pytest.raises(Rejected) as refusal:
+        mapping.report_of(body)
+    assert refusal.value.code in ("bad_request", "bad_number")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reading", "outcome"),
+    [
+        (404, None, True, "absent"),
+        (404, None, False, "refused"),
+        (429, None, False, "failed"),
+        (500, None, False, "unknown"),
+        (503, {"error": "away"}, True, "unknown"),
+        (301, None, False, "refused"),
+        (400, {"error": "x"}, False, "refused"),
+        (200, {"error": "x"}, False, "refused"),
+        (200, None, False, "unknown"),
+        (201, {"status": "planted"}, False, "unknown"),
+    ],
+)
+def test_what_http_answers_mean(status: int, body: object, reading: bool, outcome: str) -> None:
+    assert mapping.answer_of(status, body, reading=reading).outcome == outcome
+
+
+def test_manifests_and_settings_are_checked() -> None:
+    with pytest.raises(RegistryError, match="nowhere"):
+        manifest("nowhere")
+    with pytest.raises(RegistryError, match="wings"):
+        manifest("simulator", {"wings": 2})
+    with pytest.raises(RegistryError, match="no adapter"):
+        build_registry([PartnerSettings("a", "b", "http://x", (KEY,))])
+    with pytest.raises(RegistryError, match="whsec_"):
+        build_registry([PartnerSettings("a", "simulator", "http://x", ("short",))])
