@@ -1,0 +1,172 @@
+"""What only an operator may do: register sources and rotate their secrets, fund programmes, put trees on offer."""
+
+import base64
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Depends
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from engine.api.callers import Engine, IdempotencyKey, operator_caller
+from engine.api.fields import (
+    Behaviours,
+    Body,
+    Count,
+    Currency,
+    DisplayName,
+    Instant,
+    Minor,
+    Slug,
+    SlugPath,
+    answer,
+)
+from engine.api.parts import Parts
+from engine.api.problems import refusals
+from engine.api.signature import SECRET_PREFIX
+from engine.core import commands
+from engine.core.errors import Rejected
+from engine.core.units import instant
+from engine.store.database import DatabaseAway
+from engine.writer import Outcome
+
+router = APIRouter(prefix="/v1", tags=["operator"], dependencies=[Depends(operator_caller)])
+_encode = msgspec.json.Encoder().encode
+
+
+class SourceRegistration(Body):
+    """Who may report which behaviours."""
+
+    source: Slug
+    name: DisplayName
+    behaviours: Behaviours
+
+
+class Rotation(Body):
+    """Until when requests may still be signed with the secret that is in use now."""
+
+    old_until_at: Instant
+
+
+class Funding(Body):
+    """A funder commits an amount for trees at a unit price."""
+
+    funder: DisplayName
+    currency: Currency
+    unit_price_minor: Minor
+    amount_minor: Minor
+
+
+class StockGrant(Body):
+    """Trees to put on offer, no more than funding covers."""
+
+    trees: Count
+
+
+class SourceSecret(BaseModel):
+    """A source with its new secret, which is told here and never again."""
+
+    source: str
+    secret: str = Field(description="whsec_… for the Standard Webhooks scheme.")
+    old_until_at: str | None = None
+
+
+class SourceTold(BaseModel):
+    """A source without its secrets."""
+
+    source: str
+    name: str
+    behaviours: list[str]
+
+
+class Commitment(BaseModel):
+    """A funding commitment and how many trees it covers."""
+
+    commitment: str
+    covers: int
+
+
+class StockTold(BaseModel):
+    """Trees on offer now."""
+
+    stock: int
+
+
+def _secret(parts: Parts, source: str, key: str) -> str:
+    """The secret of this wish: the same wish sent again names the same secret, and nobody else can tell it."""
+    about = f"source secret|{source}|{key}".encode()
+    digest = hmac.digest(parts.settings.operator_key.encode(), about, "sha256")
+    return SECRET_PREFIX + base64.b64encode(digest).decode()
+
+
+def _with_secret(outcome: Outcome, secret: str, status: int) -> Response:
+    if outcome.error is not None:
+        raise outcome.error
+    told: Mapping[str, Any] = msgspec.json.decode(outcome.data or b"{}")
+    return Response(_encode({**told, "secret": secret}), status, media_type="application/json")
+
+
+@router.post(
+    "/sources",
+    status_code=201,
+    response_model=SourceSecret,
+    response_model_exclude_unset=True,
+    responses=refusals("source_exists", "unknown_behaviour", "behaviours_missing", "key_reused"),
+)
+async def add_source(parts: Engine, key: IdempotencyKey, body: SourceRegistration) -> Response:
+    """Register a source. The reply has its secret; a retry with the same key has it again."""
+    secret = _secret(parts, body.source, key)
+    command = commands.AddSource(key, body.source, body.name, secret, tuple(body.behaviours))
+    return _with_secret(await parts.writer.submit(command), secret, 201)
+
+
+@router.get("/sources")
+async def sources(parts: Engine) -> list[SourceTold]:
+    """All sources, without secrets."""
+    try:
+        async with parts.db.snapshot() as reader:
+            rows = await reader.fetch("SELECT id, name, behaviours FROM sources ORDER BY id")
+    except DatabaseAway as problem:
+        raise Rejected("unavailable") from problem
+    return [
+        SourceTold(source=source, name=name, behaviours=msgspec.json.decode(behaviours))
+        for source, name, behaviours in rows
+    ]
+
+
+@router.post(
+    "/sources/{source}/rotate",
+    response_model=SourceSecret,
+    responses=refusals("unknown_source", "key_reused"),
+)
+async def rotate_source(parts: Engine, source: SlugPath, key: IdempotencyKey, body: Rotation) -> Response:
+    """Give a source a new secret; the one in use now is accepted until `old_until_at`."""
+    secret = _secret(parts, source, key)
+    command = commands.RotateSource(key, source, secret, instant(body.old_until_at))
+    return _with_secret(await parts.writer.submit(command), secret, 200)
+
+
+@router.post(
+    "/programmes/{programme}/commitments",
+    status_code=201,
+    response_model=Commitment,
+    responses=refusals("unknown_programme", "key_reused"),
+)
+async def fund_programme(parts: Engine, programme: SlugPath, key: IdempotencyKey, body: Funding) -> Response:
+    """Book a funder's commitment for trees of the programme."""
+    command = commands.FundProgramme(
+        key, programme, body.funder, body.currency, body.unit_price_minor, body.amount_minor
+    )
+    return answer(await parts.writer.submit(command), 201)
+
+
+@router.post(
+    "/programmes/{programme}/stock",
+    response_model=StockTold,
+    responses=refusals("unknown_programme", "not_funded", "key_reused"),
+)
+async def grant_stock(parts: Engine, programme: SlugPath, key: IdempotencyKey, body: StockGrant) -> Response:
+    """Put trees of the programme on offer."""
+    return answer(await parts.writer.submit(commands.GrantStock(key, programme, body.trees)))
