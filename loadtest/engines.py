@@ -1,4 +1,4 @@
-"""Starts the engine as its users do (`saxaul serve`) on a prefilled database, and signs tokens for it.
+"""Starts the engine on a prefilled database, and signs tokens for it.
 
 It must not import the engine's server side: what is measured is another process, reached over its socket.
 """
@@ -20,7 +20,6 @@ from loadtest.processes import Process, answers, free_port
 
 TOKEN_LIFE_S = 24 * 3600
 AUDIENCE = "saxaul"
-SERVE = "import sys; from engine.cli import main; sys.argv = ['saxaul', 'serve']; main()"
 STORES = ("sqlite", "postgresql", "null")
 
 
@@ -85,11 +84,13 @@ class Stable:
             "SAXAUL_SERVER_KEY": secrets.token_hex(32),
             # the driver is a whole town behind one address
             "SAXAUL_COMMANDS_PER_S": "0",
+            "SAXAUL_CONNECTIONS_PER_USER_MAX": "64",
             "SAXAUL_LOG_LEVEL": "WARNING",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
         }
-        command = [sys.executable, "-c", SERVE]
+        command = [sys.executable, "-m", "loadtest.serving", "unstored" if store == "null" else "stored"]
         if self.profile is not None:
-            command = [sys.executable, "-m", "loadtest.profiled", self.profile[0], str(self.profile[1])]
+            command += [self.profile[0], str(self.profile[1])]
         process = Process(command, self.folder / f"engine-{store}.log", environment, cwd=self.folder)
         process.wait_until(lambda: answers(port))
         return Engine(store, process, port, secret, pids)
@@ -105,7 +106,7 @@ class Stable:
             return prefill.postgres_copy(server, self.population, "bench_run", self.tick), [server.pid]
         path = self.folder / f"{store}.db"
         prefill.sqlite_copy(self.cache, self.population, path, self.tick)
-        return f"{'null' if store == 'null' else 'sqlite'}:///{path}", []
+        return f"sqlite:///{path}", []
 
     def postgres(self) -> Postgres:
         """The PostgreSQL of this run, started when it is first needed."""

@@ -122,13 +122,18 @@ def _activities(population: Population, now: int) -> Iterator[tuple[Any, ...]]:
 
 
 def _balls(population: Population, now: int) -> Iterator[tuple[Any, ...]]:
+    """A star's ball gives a gram to each friend, so that a hot ball has many takers and far more who come too late."""
     ripens_at = now - DAY_MS
+    first_star = population.balls_of_star(0)[0]
+    after_stars = population.balls_of_star(population.stars - 1)[-1] + 1
     for ball in range(1, population.balls + 1):
+        serial = population.serial_of(ball)
+        is_star = first_star <= serial < after_stars
         full = full_g(ball)
         yield (
-            ball, population.owner_of(population.serial_of(ball)), BEHAVIOUR, SEEN_AS, full, full, (full + 1) // 2,
-            max(1, full // 50), max(1, full // 12), AVOIDED_MG, ripens_at, ripens_at + 60_000, ripens_at + LIFE_MS,
-            "[]",
+            ball, population.owner_of(serial), BEHAVIOUR, SEEN_AS, full, full, (full + 1) // 2,
+            1 if is_star else max(1, full // 50), 1 if is_star else max(1, full // 12), AVOIDED_MG,
+            ripens_at, ripens_at + 60_000, ripens_at + LIFE_MS, "[]",
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class Server:
 class CollectPlan:
     """Keep `outstanding` collects under way on each session for a while; watchers only listen.
 
-    `again`: start over with the presses when all are done, for a server that stores nothing. `mark`: tell a
+    `again`: start over with the presses when all are done, for a server that only echoes. `mark`: tell a
     profiled server by signals when the window begins and ends.
     """
 
@@ -54,7 +54,7 @@ class PressPlan:
 
 @dataclass(slots=True)
 class FanOutPlan:
-    """Speakers collect (or speak) one by one, listeners count what reaches them."""
+    """Speakers collect (or speak), two commands under way, and listeners count what reaches them."""
 
     server: Server
     speakers: list[Session]

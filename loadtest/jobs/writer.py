@@ -20,7 +20,7 @@ from loadtest.jobs.common import latency_ms, no_collector
 from loadtest.jobs.plans import WriterPlan
 from loadtest.keys import rising_keys
 from loadtest.measure import CpuWindow
-from loadtest.profiled import PROFILERS
+from loadtest.profilers import PROFILERS
 
 
 async def run(plan: WriterPlan) -> dict[str, object]:

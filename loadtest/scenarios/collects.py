@@ -69,7 +69,7 @@ def collect_plan(
     ]
     plan = CollectPlan(
         engine.server(), sessions, _watchers(engine, population, sessions), outstanding,
-        sizes.warm_up_s, sizes.measure_s, again=engine.name == "null",
+        sizes.warm_up_s, sizes.measure_s,
     )  # fmt: skip
     return plan, keen
 

@@ -1,12 +1,10 @@
-"""`saxaul serve` under a profiler that looks only while the driver measures.
+"""Two profilers that look only while the driver measures. They must not know what they profile.
 
-The driver sends SIGUSR1 when its window begins and SIGUSR2 when it ends; then the findings are written as JSON.
 `sample` looks a thousand times per CPU second at what runs (hardly disturbs); `exact` is cProfile (counts every call,
-and makes short functions look dearer than they are). It must not know what it profiles.
+and makes short functions look dearer than they are).
 """
 
 import cProfile
-import json
 import pstats
 import signal
 import sys
@@ -105,19 +103,3 @@ def _short(file: str) -> str:
 
 def _name(frame: FrameType) -> str:
     return f"{_short(frame.f_code.co_filename)} {frame.f_code.co_name}"
-
-
-def main() -> None:
-    """Arguments: `sample` or `exact`, the file for the findings."""
-    kind, target = sys.argv[1], Path(sys.argv[2])
-    profiler = PROFILERS[kind]()
-    signal.signal(signal.SIGUSR1, lambda *_: profiler.start())
-    signal.signal(signal.SIGUSR2, lambda *_: target.write_text(json.dumps(profiler.stop())))
-    from engine.cli import main as saxaul
-
-    sys.argv = ["saxaul", "serve"]
-    saxaul()
-
-
-if __name__ == "__main__":
-    main()
