@@ -38,6 +38,14 @@ class RpcFailed(Exception):
         self.code, self.message, self.temporary = code, message, temporary
 
 
+class Ended(Exception):
+    """The SDK gave up for good: the client is disconnected, or the channel unsubscribed."""
+
+    def __init__(self, told: Told) -> None:
+        self.code, self.reason = told.detail["code"], told.detail["reason"]
+        super().__init__(f"{told.kind} {told.channel or ''} {self.code} {self.reason}")
+
+
 class SdkClient(ABC):
     """One connection to the server through an official SDK."""
 
@@ -46,8 +54,8 @@ class SdkClient(ABC):
         self._news = asyncio.Condition()
 
     @abstractmethod
-    async def connect(self, timeout_s: float = 10) -> None:
-        """Connect and wait until the SDK says so."""
+    async def begin_connect(self) -> None:
+        """Tell the SDK to connect; returns at once. See `connect`."""
 
     @abstractmethod
     async def disconnect(self) -> None:
@@ -67,6 +75,12 @@ class SdkClient(ABC):
     async def unsubscribe(self, channel: str) -> None:
         """Tell the SDK to unsubscribe."""
 
+    async def connect(self, timeout_s: float = 10) -> Told:
+        """Connect and wait for `connected`; raises Ended with the code when the server does not want us."""
+        before = len(self.log)
+        await self.begin_connect()
+        return await self._reach("connected", "disconnected", None, timeout_s, before)
+
     async def subscribe(
         self,
         channel: str,
@@ -74,16 +88,22 @@ class SdkClient(ABC):
         timeout_s: float = 10,
         **options: Any,
     ) -> Told:
-        """Subscribe and wait for `subscribed`.
+        """Subscribe and wait for `subscribed`; raises Ended with the code when it is refused for good.
 
         With `state` = (rpc method, its data) the SDK's own getState loads the snapshot by that rpc, takes the
         position of this channel from `positions` in its reply and recovers from there; the log has each load.
         """
         before = len(self.log)
         await self.begin_subscribe(channel, state, **options)
-        return await self.wait_for(
-            lambda t: t.kind == "subscribed" and t.channel == channel, timeout_s, since=before
+        return await self._reach("subscribed", "unsubscribed", channel, timeout_s, before)
+
+    async def _reach(self, good: str, bad: str, channel: str | None, timeout_s: float, since: int) -> Told:
+        told = await self.wait_for(
+            lambda told: told.kind in (good, bad) and told.channel == channel, timeout_s, since
         )
+        if told.kind == bad:
+            raise Ended(told)
+        return told
 
     def told(self, kind: str, channel: str | None = None) -> list[Told]:
         """Everything of one kind so far (of one channel, if named)."""

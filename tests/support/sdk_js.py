@@ -131,10 +131,8 @@ class JsClient(SdkClient):
         super().__init__()
         self._sdk, self._name, self.get_token = sdk, name, get_token
 
-    async def connect(self, timeout_s: float = 10) -> None:
-        before = len(self.log)
+    async def begin_connect(self) -> None:
         await self._sdk.wish("connect", client=self._name)
-        await self.wait_for(lambda told: told.kind == "connected", timeout_s, since=before)
 
     async def disconnect(self) -> None:
         await self._sdk.wish("disconnect", client=self._name)

@@ -97,9 +97,8 @@ class PyClient(SdkClient):
             url, events=_ClientEvents(self), token=token, get_token=get_token, **settings
         )
 
-    async def connect(self, timeout_s: float = 10) -> None:
+    async def begin_connect(self) -> None:
         await self._client.connect()
-        await self._client.ready(timeout_s)
 
     async def disconnect(self) -> None:
         await self._client.disconnect()
