@@ -238,7 +238,7 @@ class Writer:
         try:
             async with db.write() as tx:
                 commands = [post.command for post in posts]
-                await load(tx, self._tables, state, commands, self._touches, db.is_shared)
+                await load(tx, self._tables, state, commands, self._touches, db.is_shared, self._is_direct)
                 await _find_bound(tx, posts)
                 now = await self._now(tx)
                 telling = Telling()
@@ -267,10 +267,12 @@ class Writer:
     def _touches(self, command: Any, state: State) -> Iterable[Touch]:
         return self._of[type(command)].touches(command, state)
 
+    def _is_direct(self, command: Any) -> bool:
+        return self._of[type(command)].is_direct
+
     async def _now(self, tx: Transaction) -> int:
         """The group's now, read after its locks."""
-        shared = await tx.now()
-        return self.clock.now_ms() if shared is None else shared + self.clock.shift_ms
+        return self.clock.group_now_ms(await tx.now())
 
     def _next_id(self) -> int:
         first, self._ids = self._ids[0], self._ids[1:]

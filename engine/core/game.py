@@ -12,11 +12,16 @@ from engine.core.state import Touch
 
 
 class Rule(NamedTuple):
-    """How one kind of command is decided. What is not journaled is no fact of the game (leases of jobs)."""
+    """How one kind of command is decided.
+
+    What is not journaled is no fact of the game (leases of jobs). `is_direct`: what it touches follows from the
+    command alone, whatever rows are loaded, so that it is asked once.
+    """
 
     touches: Callable[[Any, Any], Iterator[Touch]]
     decide: Callable[[Any, Any, Context], Decision]
     is_journaled: bool = True
+    is_direct: bool = False
 
 
 RULES: Mapping[type, Rule] = {
@@ -31,8 +36,8 @@ RULES: Mapping[type, Rule] = {
     c.WithdrawLink: Rule(accounts.link_touches, accounts.withdraw_link),
     c.ReportActivity: Rule(activities.report_touches, activities.report),
     c.ReverseActivity: Rule(activities.reverse_touches, activities.reverse),
-    c.CollectEnergy: Rule(energy.collect_touches, energy.collect),
-    c.BookExpiry: Rule(energy.expiry_touches, energy.book_expiry),
+    c.CollectEnergy: Rule(energy.collect_touches, energy.collect, is_direct=True),
+    c.BookExpiry: Rule(energy.expiry_touches, energy.book_expiry, is_direct=True),
     c.RequestFriend: Rule(friends.touches, friends.request),
     c.AnswerFriend: Rule(friends.touches, friends.answer),
     c.RemoveFriend: Rule(friends.touches, friends.remove),

@@ -36,13 +36,19 @@ async def load(
     commands: Sequence[Any],
     touches: Touches,
     is_shared: bool,
+    is_direct: Callable[[Any], bool] = lambda command: False,
 ) -> None:
-    """Fill the state. On a shared database, what was read before the last lock was taken is read again."""
+    """Fill the state. On a shared database, what was read before the last lock was taken is read again.
+
+    Commands that are direct are asked once what they touch.
+    """
     seen_before_lock: dict[str, _Wanted] = {}
+    asked: Sequence[Any] = commands
     for _ in range(ROUNDS_MAX):
-        wanted = _missing(state, commands, touches)
+        wanted = _missing(state, asked, touches)
         if not wanted:
             return
+        asked = [command for command in asked if not is_direct(command)]
         locking = sorted(
             (name for name in wanted if tables[name].kind.locks), key=lambda name: tables[name].kind.locks
         )

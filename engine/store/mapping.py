@@ -25,7 +25,6 @@ class ShelfTable:
     columns: tuple[str, ...]
     json_places: tuple[int, ...]
     key_of: Callable[[Any], Any]
-    values_of: Callable[[Any], tuple[Any, ...]]
 
     def row(self, values: tuple[Any, ...]) -> Any:
         """The dataclass of a database row."""
@@ -37,12 +36,20 @@ class ShelfTable:
             decoded[place] = [] if text == "[]" else _decode(text)
         return self.kind.row(*decoded)
 
-    def encoded(self, row: Any, columns: tuple[str, ...]) -> tuple[Any, ...]:
-        """Values of the named columns, ready for the database."""
-        return tuple(
-            value if not isinstance(value, (list, dict)) else _json_text(value)
-            for value in attrgetter(*columns)(row)
-        )
+    def encoder(self, columns: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+        """A function from a row to the values of the named columns, ready for the database."""
+        values_of = attrgetter(*columns)
+        places = tuple(place for place, name in enumerate(columns) if self.table.c[name].info.get("json"))
+        if not places:
+            return values_of
+
+        def encoded(row: Any) -> tuple[Any, ...]:
+            values = list(values_of(row))
+            for place in places:
+                values[place] = _json_text(values[place])
+            return tuple(values)
+
+        return encoded
 
 
 def _json_text(value: list[Any] | dict[str, Any]) -> str:
@@ -56,7 +63,7 @@ def shelf_table(kind: ShelfKind, model: type[SQLModel]) -> ShelfTable:
     if set(columns) != set(table.c.keys()):
         raise TypeError(f"{kind.name}: row {columns} and table {tuple(table.c.keys())} differ")
     places = tuple(place for place, name in enumerate(columns) if table.c[name].info.get("json"))
-    return ShelfTable(kind, table, columns, places, attrgetter(*kind.key), attrgetter(*columns))
+    return ShelfTable(kind, table, columns, places, attrgetter(*kind.key))
 
 
 _GAME_MODELS: Mapping[str, type[SQLModel]] = {

@@ -30,7 +30,8 @@ def _shelf_steps(about: ShelfTable, shelf: Shelf[Any, Any]) -> list[Step]:
     if shelf.removed:
         found.append(Delete(about.table, key, sorted(shelf.removed)))
     if shelf.added:
-        rows = [about.encoded(shelf[one], about.columns) for one in sorted(shelf.added)]
+        encode = about.encoder(about.columns)
+        rows = [encode(shelf[one]) for one in sorted(shelf.added)]
         found.append(Insert(about.table, about.columns, rows))
     gone = shelf.added | shelf.removed
     others = tuple(name for name in about.columns if name not in key)
@@ -38,6 +39,7 @@ def _shelf_steps(about: ShelfTable, shelf: Shelf[Any, Any]) -> list[Step]:
     hot = shelf.changed - rewritten - gone
     for keys, columns in ((rewritten, others), (hot, about.kind.hot or others)):
         if keys:
-            rows = [about.encoded(shelf[one], (*columns, *key)) for one in sorted(keys)]
+            encode = about.encoder((*columns, *key))
+            rows = [encode(shelf[one]) for one in sorted(keys)]
             found.append(Update(about.table, columns, key, rows))
     return found

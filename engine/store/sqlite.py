@@ -29,6 +29,7 @@ from engine.store.database import (
 T = TypeVar("T")
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 256 * 1024
+CHECKPOINT_PAGES = 16_384  # 64 MiB of WAL: pages that change often are copied back once, not at every commit
 IN_LIST = "IN (SELECT value FROM json_each({}))"
 
 
@@ -42,6 +43,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete=ON")  # an erased name leaves no trace in free pages
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     return connection
 
 
