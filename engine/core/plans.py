@@ -134,20 +134,22 @@ def _avoided_plan(
         )
     if isinstance(formula, Constant):
         fixed = (formula.grams.amount * 1000).__floor__()
-        return AvoidedPlan(
-            fixed, Fraction(0), Fraction(0), None, {"method": formula.method, "grams": formula.grams.trace()}
-        )
+        trace = {"method": formula.method, "grams": formula.grams.trace(), **_uncertainty(in_force)}
+        return AvoidedPlan(fixed, Fraction(0), Fraction(0), None, trace)
     trace = _extent_trace(in_force, formula)
     baseline, trace["baseline"] = _side(rules, formula.baseline, in_force.since, region)
     project, trace["project"] = _side(rules, formula.project, in_force.since, region)
     per_base_unit = (baseline - project) * (formula.share.amount if formula.share else 1)
-    if in_force.uncertainty is not None:
-        trace["uncertainty_pct"] = in_force.uncertainty.text
+    trace |= _uncertainty(in_force)
     rate = per_base_unit * dimension(rule.unit).scale * _measure(formula.per_unit)
     rate_of_attribute = Fraction(0)
     if formula.attribute is not None:
         rate_of_attribute = per_base_unit * dimension(in_force.attributes[formula.attribute].unit).scale
     return AvoidedPlan(0, rate, rate_of_attribute, formula.attribute, trace)
+
+
+def _uncertainty(in_force: BehaviourInForce) -> dict[str, str]:
+    return {} if in_force.uncertainty is None else {"uncertainty_pct": in_force.uncertainty.text}
 
 
 def _extent_trace(in_force: BehaviourInForce, formula: Scenarios) -> dict[str, Any]:

@@ -18,10 +18,10 @@ from typing import Any
 from engine.core.errors import Rejected
 from engine.core.plans import plan_for
 from engine.core.rules import Attribute, BehaviourInForce, RuleBook, Value
-from engine.core.telling import describe
+from engine.core.telling import describe, recount
 from engine.core.units import instant
 
-__all__ = ["Assessment", "assess", "booked_alone_g", "counted_at", "describe", "plain"]
+__all__ = ["Assessment", "assess", "booked_alone_g", "counted_at", "describe", "plain", "recount"]
 
 TRACE_VERSION = 1
 FINEST_EXPONENT = -12  # no quantity is finer than this, whatever a behaviour allows

@@ -21,10 +21,19 @@ def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
     act = f"{name}, {trace['quantity']} {trace['unit']} on {trace['on']}{_place(trace)}"
     lines = [f"{act}, by {same} ({trace['rules'][:12]})."]
     cited: list[str] = []
-    lines += [f"Energy: {line}" for line in _tell_energy(trace, cited)]
-    lines += [f"Avoided emissions: {line}" for line in _tell_avoided(trace, cited)]
+    energy_g, told = _tell_energy(trace, cited)
+    lines += [f"Energy: {line}" for line in told]
+    avoided_mg, told = _tell_avoided(trace, cited)
+    lines += [f"Avoided emissions: {line}" for line in told]
+    if (energy_g, avoided_mg) != (trace["energy"]["g"], trace["avoided"]["mg"]):
+        lines.append("This does not agree with the result that the trace states.")
     lines += [f"[{reference}] {_cite(rules, reference)}" for reference in dict.fromkeys(cited)]
     return lines
+
+
+def recount(trace: Mapping[str, Any]) -> tuple[int, int]:
+    """Grams of energy and milligrams avoided, worked out again from the trace alone."""
+    return _tell_energy(trace, [])[0], _tell_avoided(trace, [])[0]
 
 
 def _place(trace: Mapping[str, Any]) -> str:
@@ -33,11 +42,11 @@ def _place(trace: Mapping[str, Any]) -> str:
     return where + (f" ({sent})" if sent else "")
 
 
-def _tell_energy(trace: Mapping[str, Any], cited: list[str]) -> list[str]:
+def _tell_energy(trace: Mapping[str, Any], cited: list[str]) -> tuple[int, list[str]]:
     energy = trace["energy"]
     method = energy["method"]
     if method == "none":
-        return [f"none. {energy['reason']}"]
+        return 0, [f"none. {energy['reason']}"]
     if method == "constant_per_event":
         exact = Fraction(energy["grams"]["value"])
         lines = [f"{_tell(energy['grams'], cited)} for the activity, whatever its quantity."]
@@ -48,11 +57,13 @@ def _tell_energy(trace: Mapping[str, Any], cited: list[str]) -> list[str]:
     else:
         exact, line = _tell_steps(trace, cited)
         lines = [line]
+    grams = exact.__floor__()
     if exact.denominator != 1:
-        lines.append(f"rounded down to {exact.__floor__()} g.")
-    if "event_cap" in energy and exact.__floor__() > Fraction(energy["event_cap"]["value"]):
+        lines.append(f"rounded down to {grams:,} g.")
+    if "event_cap" in energy and grams > Fraction(energy["event_cap"]["value"]):
+        grams = Fraction(energy["event_cap"]["value"]).__floor__()
         lines.append(f"cut to the cap of one activity, {_tell(energy['event_cap'], cited)}.")
-    return [*lines, f"result {energy['g']} g (before the caps of the day and month)."]
+    return grams, [*lines, f"result {energy['g']:,} g, before the caps of the day and month."]
 
 
 def _tell_steps(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
@@ -60,39 +71,50 @@ def _tell_steps(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, s
     cited.extend(energy["references"])
     quantity = Fraction(trace["quantity"])
     reached = [(start, grams) for start, grams in energy["steps"] if Fraction(start) <= quantity]
-    start, grams = reached[-1] if reached else ("0", "0")
     cites = "".join(f" [{reference}]" for reference in energy["references"])
-    return Fraction(
-        grams
-    ), f"the step from {start} {trace['unit']} gives {grams} g ({energy['confidence']}{cites})."
+    about = f"({energy['confidence']}, from {energy['from']}{cites})"
+    if not reached:
+        return Fraction(0), f"below the first step of the table {about}: nothing."
+    start, grams = reached[-1]
+    return Fraction(grams), f"the step from {start} {trace['unit']} gives {grams} g {about}."
 
 
-def _tell_avoided(trace: Mapping[str, Any], cited: list[str]) -> list[str]:
+def _tell_avoided(trace: Mapping[str, Any], cited: list[str]) -> tuple[int, list[str]]:
     avoided = trace["avoided"]
     if avoided["method"] == "none":
-        return [f"none. {avoided['reason']}"]
+        return 0, [f"none. {avoided['reason']}"]
     if avoided["method"] == "constant_per_event":
-        return [f"{_tell(avoided['grams'], cited)} for the activity.", f"result {avoided['mg']} mg CO2e."]
+        exact = Fraction(avoided["grams"]["value"]) * 1000
+        lines = [f"{_tell(avoided['grams'], cited)} for the activity, whatever its quantity."]
+    else:
+        exact, lines = _tell_scenarios(trace, cited)
+    milligrams = max(0, exact.__floor__())
+    if exact < 0:
+        lines.append("the project emits more than the baseline: nothing is credited.")
+    lines.append(
+        f"{digits(exact)} mg, rounded down: result {avoided['mg']:,} mg CO2e{_give_or_take(avoided)}."
+    )
+    return milligrams, lines
+
+
+def _tell_scenarios(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, list[str]]:
+    avoided = trace["avoided"]
     extent, line = _tell_extent(trace, cited)
     lines = [line]
     total = Fraction(0)
     for side, sign in (("baseline", 1), ("project", -1)):
         for term in avoided[side]:
-            grams, words = _tell_term(term, trace, cited)
-            total += sign * grams
-            lines.append(f"{side}: {words} = {digits(grams / 1000)} g for each {avoided['functional_unit']}.")
-    exact = extent * total
+            rate, words = _tell_term(term, trace, cited)
+            total += sign * rate
+            lines.append(f"{side}: {words} = {digits(rate / 1000)} g for each {avoided['functional_unit']}.")
     if len(avoided["baseline"]) + len(avoided["project"]) > 1:
         lines.append(
             f"baseline minus project: {digits(total / 1000)} g for each {avoided['functional_unit']}."
         )
     if "share" in avoided:
-        exact *= Fraction(avoided["share"]["value"])
+        total *= Fraction(avoided["share"]["value"])
         lines.append(f"of these acts a share of {_tell(avoided['share'], cited)} replaces the baseline.")
-    if exact < 0:
-        lines.append("the project emits more than the baseline: nothing is credited.")
-    lines.append(f"{digits(exact)} mg, rounded down: result {avoided['mg']} mg CO2e{_give_or_take(avoided)}.")
-    return lines
+    return extent * total, lines
 
 
 def _give_or_take(avoided: Mapping[str, Any]) -> str:
@@ -156,7 +178,7 @@ def _tell(value: Mapping[str, Any], cited: list[str]) -> str:
     cited.extend(value["references"])
     cites = "".join(f" [{reference}]" for reference in value["references"])
     unit = "" if value["unit"] == "1" else f" {value['unit']}"
-    return f"{value['value']}{unit} ({value['confidence']}, in force from {value['from']}{cites})"
+    return f"{value['value']}{unit} ({value['confidence']}, from {value['from']}{cites})"
 
 
 def _cite(rules: RuleBook, reference: str) -> str:
