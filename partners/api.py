@@ -6,20 +6,24 @@ Refusals leave as `Rejected`; the one map from codes to statuses lives in the en
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from engine.api.callers import MaybeIdempotencyKey, operator_caller
+from engine.api.fields import Body, plain_text
+from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number, parse_order_number, parse_tree_number
 from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
-from engine.store.database import Database
+from engine.store.database import Database, DatabaseAway, Reader
 from engine.writer import Writer
 from partners.core.commands import (
     CancelOrder,
@@ -36,11 +40,19 @@ from partners.store import queries
 
 MESSAGE_BYTES_MAX = 256 * 1024
 ORDERS_PER_PAGE_MAX = 100
-PAGE_HEADERS = {"cache-control": "public, max-age=30", "vary": "accept"}
-HTML_HEADERS = {**PAGE_HEADERS, "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+OPERATOR = "operator"
+HTML_HEADERS = {"vary": "accept", "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+JSON_HEADERS = {"vary": "accept"}
 
-Operator = Callable[..., Awaitable[str] | str]
-"""A FastAPI dependency that gives the operator's name or refuses the request."""
+NumberPath = Annotated[str, Path(max_length=40, description="The public number with its check character.")]
+PartnerPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+DeliveryPath = Annotated[str, Path(pattern=r"^(submit|cancel|read|remind):[0-9]{1,16}$")]
+StatesQuery = Annotated[
+    list[str] | None, Query(max_length=10, description="States to show; all open ones if left out.")
+]
+AfterQuery = Annotated[str | None, Query(max_length=40, description="The number after which to go on.")]
+Note = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
+Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +63,27 @@ class Desk:
     db: Database
     registry: Registry
     rules: Callable[[], RuleBook]
-    operator: Operator
     wall_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ReviewBody(_Body):
-    """A verdict on an order: verified, needs_info or back; `verified` gives trees by the partner's
-    report number."""
+class ReviewBody(Body):
+    """A verdict on an order: verified, needs_info or back; `verified` gives trees by report number."""
 
     verdict: str = Field(max_length=20)
-    note: str = Field("", max_length=500)
+    note: Note = ""
     verified: dict[str, int] = Field(default_factory=dict, max_length=100)
 
 
-class ReasonBody(_Body):
+class ReasonBody(Body):
     """Why an order is cancelled or held."""
 
-    reason: str = Field(min_length=1, max_length=200)
+    reason: Reason
 
 
-class ResolveBody(_Body):
+class ResolveBody(Body):
     """Whether the partner says that a stuck delivery has arrived."""
 
     arrived: bool
-
-
-Key = Annotated[str | None, Header(alias="idempotency-key", max_length=100)]
 
 
 def partners_router(desk: Desk) -> APIRouter:
@@ -88,20 +91,27 @@ def partners_router(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/v1")
     _add_public(router, desk)
     _add_inbound(router, desk)
-    _add_reading(router, desk)
-    _add_commands(router, desk)
+    operators = APIRouter(tags=["orders"], dependencies=[Depends(operator_caller)])
+    _add_reading(operators, desk)
+    _add_commands(operators, desk)
+    router.include_router(operators)
     return router
 
 
 def _add_public(router: APIRouter, desk: Desk) -> None:
-    @router.get("/trees/{number}", tags=["trees"], response_model=None)
-    async def tree(number: str, request: Request) -> Response:
-        """The public facts of a tree, as JSON or, for a browser, as a page."""
+    @router.get(
+        "/trees/{number}",
+        tags=["trees"],
+        response_model=None,
+        responses=refusals("bad_number", "unknown_tree"),
+    )
+    async def tree(number: NumberPath, request: Request) -> Response:
+        """The public facts of a tree, as JSON or, for a browser, as a page. Nothing about a person."""
         unit = parse_tree_number(number)
-        async with desk.db.snapshot() as reader:
+        async with _reading(desk) as reader:
             facts = await queries.tree_facts(reader, unit)
         if facts is None:
-            raise Rejected("unknown_tree", tree=number[:40])
+            raise Rejected("unknown_tree")
         rules = desk.rules()
         programme = rules.programmes.get(facts.route) or rules.programmes.get(facts.programme)
         partner = facts.partner or (programme.partner if programme else "")
@@ -109,16 +119,29 @@ def _add_public(router: APIRouter, desk: Desk) -> None:
         page = tree_page(facts, place, desk.writer.clock.now_ms())
         if _wants_html(request.headers.get("accept", "")):
             return HTMLResponse(tree_html(page), headers=HTML_HEADERS)
-        return JSONResponse(page, headers=PAGE_HEADERS)
+        return JSONResponse(page, headers=JSON_HEADERS)
 
 
 def _add_inbound(router: APIRouter, desk: Desk) -> None:
-    @router.post("/partners/{partner}/messages", tags=["partners"])
-    async def message(partner: str, request: Request) -> dict[str, Any]:
-        """A partner's signed message about an order; a repeat changes nothing."""
+    @router.post(
+        "/partners/{partner}/messages",
+        tags=["partners"],
+        responses=refusals(
+            "unknown_partner",
+            "bad_signature",
+            "bad_request",
+            "bad_number",
+            "message_reused",
+            "order_held",
+            "order_ended",
+        ),
+    )
+    async def message(partner: PartnerPath, request: Request) -> dict[str, Any]:
+        """A partner's message about an order, signed by the Standard Webhooks scheme; a repeat changes
+        nothing."""
         adapter = desk.registry.adapters.get(partner)
         if adapter is None:
-            raise Rejected("unknown_partner", partner=partner[:64])
+            raise Rejected("unknown_partner")
         body = await _bounded_body(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
         inbound = adapter.parse_inbound(headers, body, desk.wall_ms())
@@ -127,69 +150,80 @@ def _add_inbound(router: APIRouter, desk: Desk) -> None:
 
 
 def _add_reading(router: APIRouter, desk: Desk) -> None:
-    operator = Depends(desk.operator)
-
-    @router.get("/orders", tags=["orders"])
-    async def orders(
-        _: Annotated[str, operator],
-        state: Annotated[list[str] | None, Query()] = None,
-        after: str | None = None,
-    ) -> dict[str, Any]:
+    @router.get("/orders", responses=refusals("bad_number"))
+    async def orders(state: StatesQuery = None, after: AfterQuery = None) -> dict[str, Any]:
         """Planting orders by number, those in the asked states or all open ones."""
         first = parse_order_number(after) if after else 0
         states = [name for name in state or OPEN_STATES if name in (*OPEN_STATES, *ENDED_STATES)]
-        async with desk.db.snapshot() as reader:
+        async with _reading(desk) as reader:
             found = await queries.orders_in(reader, states, first, ORDERS_PER_PAGE_MAX)
         return {"orders": [_shown(order) for order in found], "more": len(found) == ORDERS_PER_PAGE_MAX}
 
-    @router.get("/orders/{number}", tags=["orders"])
-    async def order(number: str, _: Annotated[str, operator]) -> dict[str, Any]:
+    @router.get("/orders/{number}", responses=refusals("bad_number", "unknown_order"))
+    async def order(number: NumberPath) -> dict[str, Any]:
         """An order with its lines, batches, reviews and deliveries."""
-        async with desk.db.snapshot() as reader:
+        async with _reading(desk) as reader:
             facts = await queries.order_facts(reader, parse_order_number(number))
         if facts is None:
-            raise Rejected("unknown_order", order=number[:40])
+            raise Rejected("unknown_order")
         return _shown(facts)
 
 
 def _add_commands(router: APIRouter, desk: Desk) -> None:
-    operator = Depends(desk.operator)
+    refused = refusals("bad_number", "unknown_order", "order_ended", "order_held", "key_reused")
 
-    @router.post("/orders/{number}/review", tags=["orders"])
-    async def review(
-        number: str, body: ReviewBody, name: Annotated[str, operator], key: Key = None
-    ) -> dict[str, Any]:
+    @router.post(
+        "/orders/{number}/review",
+        responses=refused
+        | refusals(
+            "bad_number",
+            "unknown_order",
+            "order_held",
+            "not_planted",
+            "own_review",
+            "over_verified",
+            "nothing_verified",
+            "evidence_missing",
+            "evidence_reused",
+            "key_reused",
+        ),
+    )
+    async def review(number: NumberPath, body: ReviewBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """The operator's verdict: the only way from planted to verified."""
         order = parse_order_number(number)
-        return await _submit(
-            desk, ReviewOrder(key, f"operator:{name}", order, body.verdict, body.note, body.verified)
-        )
+        command = ReviewOrder(key, OPERATOR, order, body.verdict, body.note, body.verified)
+        return await _submit(desk, command)
 
-    @router.post("/orders/{number}/cancel", tags=["orders"])
-    async def cancel(
-        number: str, body: ReasonBody, name: Annotated[str, operator], key: Key = None
-    ) -> dict[str, Any]:
+    @router.post("/orders/{number}/cancel", responses=refused | refusals("order_ended", "already_reported"))
+    async def cancel(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Withdraw an order of which nothing is reported."""
-        return await _submit(desk, CancelOrder(key, name, parse_order_number(number), body.reason))
+        return await _submit(desk, CancelOrder(key, OPERATOR, parse_order_number(number), body.reason))
 
-    @router.post("/orders/{number}/hold", tags=["orders"])
-    async def hold(
-        number: str, body: ReasonBody, name: Annotated[str, operator], key: Key = None
-    ) -> dict[str, Any]:
+    @router.post("/orders/{number}/hold", responses=refused)
+    async def hold(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Stop an order until a person lets it go on."""
-        return await _submit(desk, HoldOrder(key, name, parse_order_number(number), body.reason))
+        return await _submit(desk, HoldOrder(key, OPERATOR, parse_order_number(number), body.reason))
 
-    @router.post("/orders/{number}/resume", tags=["orders"])
-    async def resume(number: str, name: Annotated[str, operator], key: Key = None) -> dict[str, Any]:
+    @router.post("/orders/{number}/resume", responses=refused)
+    async def resume(number: NumberPath, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Let a held order go on."""
-        return await _submit(desk, ResumeOrder(key, name, parse_order_number(number)))
+        return await _submit(desk, ResumeOrder(key, OPERATOR, parse_order_number(number)))
 
-    @router.post("/deliveries/{delivery}/resolve", tags=["orders"])
-    async def resolve(
-        delivery: str, body: ResolveBody, name: Annotated[str, operator], key: Key = None
-    ) -> dict[str, Any]:
+    @router.post(
+        "/deliveries/{delivery}/resolve", responses=refusals("unknown_delivery", "not_stuck", "key_reused")
+    )
+    async def resolve(delivery: DeliveryPath, body: ResolveBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Say whether a stuck delivery has arrived; if not, it is sent anew."""
-        return await _submit(desk, ResolveDelivery(key, name, delivery, body.arrived))
+        return await _submit(desk, ResolveDelivery(key, OPERATOR, delivery, body.arrived))
+
+
+@asynccontextmanager
+async def _reading(desk: Desk) -> AsyncIterator[Reader]:
+    try:
+        async with desk.db.snapshot() as reader:
+            yield reader
+    except DatabaseAway as problem:
+        raise Rejected("unavailable") from problem
 
 
 async def _submit(desk: Desk, command: Any) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now_
     """
     message = headers.get("webhook-id", "")
     given = headers.get("webhook-signature", "")
-    if not message or not given or len(message) > MESSAGE_ID_CHARACTERS_MAX:
+    if not given or not 0 < len(message) <= MESSAGE_ID_CHARACTERS_MAX or not message.isascii():
         raise Rejected("bad_signature", reason="headers_missing")
     timestamp = _timestamp(headers.get("webhook-timestamp", ""), now_ms)
     expected = [_signature(secret_bytes(secret), message, timestamp, body).encode() for secret in secrets]

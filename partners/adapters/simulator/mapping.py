@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import category
 
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number, parse_order_number
@@ -131,6 +132,8 @@ def _text(values: Mapping[str, Any], field: str, optional: bool = False) -> str:
         raise Rejected("bad_request", field=field, expected="text")
     if len(value) > PARTNER_TEXT_CHARACTERS_MAX:
         raise Rejected("bad_request", field=field, characters_max=PARTNER_TEXT_CHARACTERS_MAX)
+    if any(category(character) in ("Cc", "Cs") for character in value):
+        raise Rejected("bad_request", field=field, expected="no control characters")
     return value
 
 
