@@ -207,6 +207,8 @@ class RawSocket:
 
     async def abort(self) -> None:
         """RST, no close frame."""
+        if not hasattr(self, "_writer"):
+            return  # never connected
         raw = self._writer.get_extra_info("socket")
         if raw is not None:
             with contextlib.suppress(OSError):

@@ -17,8 +17,10 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 
+from loadtest.keys import rising_keys
 from tests.support.process import Child, free_port
 
 COMMAND = Path(sys.executable).with_name("saxaul")
@@ -159,9 +161,31 @@ class Server:
         body = {"sub": str(user), "aud": self.settings.get("token_audience", "saxaul")} | times | claims
         return jwt.encode(body, self.token_secret, algorithm="HS256")
 
+    async def call(
+        self, method: str, path: str, body: Any = None, *, bearer: str | None = None, key: str | None = None
+    ) -> httpx.Response:
+        """One HTTP request: `bearer` a key or token, `key` the Idempotency-Key (a POST gets a new one)."""
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        if key or method == "POST":
+            headers["Idempotency-Key"] = key or new_key()
+        async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
+            return await client.request(method, path, json=body, headers=headers)
+
+    async def open_user(self, name: str = "Mei", zone: str = "Asia/Shanghai") -> str:
+        """Open an account as the app's backend does; returns the user's id."""
+        body = {"display_name": name, "zone": zone}
+        reply = await self.call("POST", "/v1/users", body, bearer=self.server_key)
+        assert reply.status_code == 201, reply.text
+        return reply.json()["user"]
+
     async def cli(self, *arguments: str, stdin: str | None = None, timeout_s: float = 60) -> CliResult:
         """Run another `saxaul` command with this server's settings, beside it if it is running."""
         return await run_cli(*arguments, cwd=self.folder, stdin=stdin, timeout_s=timeout_s, **self.settings)
+
+
+def new_key() -> str:
+    """A UUIDv7, as a client makes and keeps one for each command."""
+    return next(rising_keys())
 
 
 class CliResult:
