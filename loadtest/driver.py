@@ -4,29 +4,28 @@ It has a process of its own so that neither the server nor the report can slow t
 """
 
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any
+from importlib import import_module
 
 import msgspec
 import uvloop
 
-from loadtest.jobs import collects, fan_out, idle, press, writer
-from loadtest.jobs.plans import CollectPlan, FanOutPlan, IdlePlan, PressPlan, WriterPlan
+from loadtest.jobs import plans
 
-JOBS: dict[str, tuple[type, Callable[[Any], Coroutine[Any, Any, dict[str, object]]]]] = {
-    "collects": (CollectPlan, collects.run),
-    "press": (PressPlan, press.run),
-    "fan_out": (FanOutPlan, fan_out.run),
-    "idle": (IdlePlan, idle.run),
-    "writer": (WriterPlan, writer.run),
+PLANS: dict[str, type] = {
+    "collects": plans.CollectPlan,
+    "press": plans.PressPlan,
+    "fan_out": plans.FanOutPlan,
+    "idle": plans.IdlePlan,
+    "writer": plans.WriterPlan,
+    "expiry": plans.ExpiryPlan,
 }
 
 
 def main() -> None:
-    """Run the job named by the only argument."""
-    kind, run = JOBS[sys.argv[1]]
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=kind)
-    figures = uvloop.run(run(plan))
+    """Run the job named by the only argument: `run(plan)` of the module of that name in `loadtest.jobs`."""
+    name = sys.argv[1]
+    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=PLANS[name])
+    figures = uvloop.run(import_module(f"loadtest.jobs.{name}").run(plan))
     sys.stdout.buffer.write(msgspec.json.encode(figures))
 
 

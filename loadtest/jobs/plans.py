@@ -84,3 +84,12 @@ class WriterPlan:
     warm_up_s: float
     measure_s: float
     profile: str = ""  # sample | exact: also tell where the time went
+
+
+@dataclass(slots=True)
+class ExpiryPlan:
+    """Run the engine's expiry job until `expiring` balls are booked."""
+
+    url: str
+    pids: dict[str, list[int]]
+    expiring: int
