@@ -1,0 +1,43 @@
+"""Joins all commands into `saxaul`. What a command needs is imported when it runs, so help comes at once."""
+
+import typer
+
+from engine.cli import data, doctor, keys, serving
+
+HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
+
+Settings come from the environment (SAXAUL_DATABASE_URL, SAXAUL_PORT, …) or from .env in this folder. Without
+any, the database is ./saxaul.db and the server listens on 127.0.0.1:8000. New here? Try `saxaul demo`.
+
+Exit codes: 0 all is well, 1 problems were found, 2 wrong use or wrong settings.
+"""
+
+app = typer.Typer(
+    name="saxaul",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for command in (serving.serve, serving.demo, data.ingest, keys.token):
+    app.command()(command)
+explain = typer.Typer(help="Tell how grams came about.", no_args_is_help=True)
+explain.command("ball")(data.explain_ball)
+app.add_typer(explain, name="explain")
+app.command()(data.check)
+app.command()(doctor.doctor)
+rules = typer.Typer(help="Look after the rulebook.", no_args_is_help=True)
+rules.command("check")(data.rules_check)
+app.add_typer(rules, name="rules")
+source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
+source.command("add")(keys.source_add)
+source.command("rotate")(keys.source_rotate)
+app.add_typer(source, name="source")
+app.command()(doctor.version)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

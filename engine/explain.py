@@ -1,0 +1,375 @@
+"""How the grams of one ball came about, and where every one of them went since: as a document and in words.
+
+Reads only, on one snapshot. Journal rows are found by their key or by their instant (a search in the primary
+key), never by going through the journal. Knows no permission: who may ask is decided by the caller.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from engine import dice
+from engine.core.energy import friends_share_g
+from engine.core.quantify import describe
+from engine.core.rules import RuleBook
+from engine.core.state import Activity, Ball
+from engine.core.units import local_day, rfc3339
+from engine.store.database import Database, Reader, quoted
+from engine.store.mapping import GAME_TABLES, ShelfTable
+
+CLOCK_SLACK_MS = (
+    5_000  # groups of several processes may get their journal ids in another order than their instants
+)
+SCANNED_ROWS = 20_000
+_WHOLE_ROW = ("ReportActivity", "ReverseActivity")  # all that such a row moves belongs to its activity
+_COLUMNS = 'id, "at", kind, actor, key, transfers'
+
+Transfer = list[Any]  # debit, credit, asset, amount, reason
+
+
+@dataclass(slots=True)
+class _Row:
+    """A journal row and those of its transfers that concern the ball or its avoided emissions."""
+
+    id: int
+    at: int
+    kind: str
+    actor: int | None
+    key: str | None
+    transfers: list[Transfer]
+
+
+async def explain_ball(
+    db: Database, rules: RuleBook, ball_id: int, *, now: int, reveal_today: bool = False
+) -> dict[str, Any] | None:
+    """All that is known of a ball; None if there is no such activity.
+
+    Draws of days that are over (UTC) are worked out again from the disclosed secret; `reveal_today` (for
+    operators) does so for the others too, without showing their secret.
+    """
+    async with db.snapshot() as view:
+        activity = await _one(view, GAME_TABLES["activities"], ball_id)
+        if activity is None:
+            return None
+        ball = await _one(view, GAME_TABLES["balls"], ball_id)
+        rows = await _history(view, activity, ball)
+        revisions = await _revisions(view, ball_id)
+        draws = await _draws(view, ball, rows, now, reveal_today) if ball else {}
+    document: dict[str, Any] = {
+        "ball": str(ball_id),
+        "owner": str(activity.user_id),
+        "activity": _activity_facts(activity, rules),
+        "calculation": activity.trace,
+        "words": describe(activity.trace, rules),
+        "caps": _caps_words(activity.trace.get("granted", {})),
+        "policy": _policy(ball, activity, rules) if ball else None,
+        "revisions": revisions,
+        "transfers": [fact for row in rows for fact in _transfer_facts(row, draws)],
+        "now": _stand(activity, ball, now),
+    }
+    document["missing_g"] = _missing_g(ball, rows) if ball else 0
+    return document
+
+
+# --- rows -------------------------------------------------------------------------------------------
+
+
+async def _one(view: Reader, about: ShelfTable, row_id: int) -> Any:
+    sql = f"SELECT {quoted(about.columns)} FROM {about.table.name} WHERE id = ?"
+    rows = await view.fetch(sql, row_id)
+    return about.row(rows[0]) if rows else None
+
+
+async def _revisions(view: Reader, activity_id: int) -> list[dict[str, Any]]:
+    sql = 'SELECT revision, quantity, counted, "at" FROM revisions WHERE activity_id = ? ORDER BY revision'
+    return [
+        {"revision": revision, "quantity": quantity, "counted": bool(counted), "at": rfc3339(at)}
+        for revision, quantity, counted, at in await view.fetch(sql, activity_id)
+    ]
+
+
+async def _history(view: Reader, activity: Activity, ball: Ball | None) -> list[_Row]:
+    """The journal rows that moved this ball's grams or its avoided emissions, oldest first."""
+    found: dict[int, _Row] = {}
+    instants = {activity.accepted_at}
+    if activity.reversed_at is not None:
+        instants.add(activity.reversed_at)
+    sql = 'SELECT "at" FROM revisions WHERE activity_id = ?'
+    instants.update(at for (at,) in await view.fetch(sql, activity.id))
+    for at in sorted(instants):
+        for row in await _rows_at(view, activity, at):
+            found[row.id] = row
+    if ball is not None and ball.takers:
+        for row in await _rows_by_key(view, activity.id, [key for _, _, key in ball.takers]):
+            found[row.id] = row
+    if ball is not None and _missing_g(ball, list(found.values())) > 0:
+        row = await _expiry(view, ball)
+        if row is not None:
+            found[row.id] = row
+    return [found[row_id] for row_id in sorted(found)]
+
+
+async def _rows_by_key(view: Reader, ball_id: int, keys: Sequence[str]) -> list[_Row]:
+    rows = await view.fetch(f"SELECT {_COLUMNS} FROM journal WHERE key IN ?", list(keys))
+    return [row for row in (_row(values, ball_id) for values in rows) if row.transfers]
+
+
+async def _rows_at(view: Reader, activity: Activity, at: int) -> list[_Row]:
+    """Rows of exactly that instant that report or reverse the activity: their reply names it."""
+    low = await _first_id_at(view, at - CLOCK_SLACK_MS)
+    high = await _first_id_at(view, at + CLOCK_SLACK_MS)
+    sql = (
+        f'SELECT {_COLUMNS}, reply FROM journal WHERE id >= ? AND id <= ? AND "at" = ?'
+        " AND kind IN ? AND (transfers LIKE ? OR transfers LIKE ?)"
+    )
+    ball, carbon = f'%"ball:{activity.id}"%', f'%"carbon:{activity.user_id}"%'
+    found = await view.fetch(sql, low, high, at, list(_WHOLE_ROW), ball, carbon)
+    return [_row(values[:-1], activity.id) for values in found if _replies_of(values[-1], activity)]
+
+
+def _replies_of(text: str, activity: Activity) -> bool:
+    reply = msgspec.json.decode(text)
+    return reply.get("id") == activity.activity and reply.get("ball") in (None, str(activity.id))
+
+
+async def _first_id_at(view: Reader, at: int) -> int:
+    """The lowest journal id whose row is not older than the instant; ids rise with time."""
+    [(low, high)] = await view.fetch("SELECT min(id), max(id) FROM journal")
+    if low is None:
+        return 0
+    while low < high:
+        middle = (low + high) // 2
+        rows = await view.fetch('SELECT id, "at" FROM journal WHERE id >= ? ORDER BY id LIMIT 1', middle)
+        row_id, row_at = rows[0]
+        if row_at < at:
+            low = row_id + 1
+        else:
+            high = middle
+    return low
+
+
+async def _expiry(view: Reader, ball: Ball) -> _Row | None:
+    """The row that booked the rest as expired: jobs book soon after the end of life, so look from there."""
+    after = await _first_id_at(view, ball.expires_at - CLOCK_SLACK_MS) - 1
+    where = "id > ? AND id <= ? AND kind = 'BookExpiry' AND transfers LIKE ?"
+    [(newest,)] = await view.fetch("SELECT coalesce(max(id), 0) FROM journal")
+    while after < newest:
+        sql = f"SELECT {_COLUMNS} FROM journal WHERE {where}"
+        rows = await view.fetch(sql, after, after + SCANNED_ROWS, f'%"ball:{ball.id}"%')
+        if rows:
+            return _row(rows[0], ball.id)
+        after += SCANNED_ROWS
+    return None
+
+
+def _row(values: Sequence[Any], ball_id: int) -> _Row:
+    row_id, at, kind, actor, key, text = values
+    name = f"ball:{ball_id}"
+    moves: list[Transfer] = msgspec.json.decode(text)
+    kept = moves if kind in _WHOLE_ROW else [move for move in moves if name in move[:2]]
+    return _Row(row_id, at, kind, actor, key, kept)
+
+
+# --- facts ------------------------------------------------------------------------------------------
+
+
+def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
+    behaviour = rules.behaviours.get(activity.behaviour)
+    facts: dict[str, Any] = {
+        "id": activity.activity,
+        "source": activity.source,
+        "behaviour": activity.behaviour,
+        "names": dict(behaviour.names) if behaviour else {},
+        "on": activity.on,
+        "at": rfc3339(activity.at) if activity.at is not None else None,
+        "quantity": activity.quantity,
+        "unit": activity.unit,
+        "revision": activity.revision,
+        "status": activity.status,
+        "accepted_at": rfc3339(activity.accepted_at),
+        "reversed_at": rfc3339(activity.reversed_at) if activity.reversed_at is not None else None,
+        "energy_g": activity.energy_g,
+        "avoided_mg": activity.avoided_mg,
+        "method": {name: activity.trace[name]["method"] for name in ("energy", "avoided")},
+        "rulebook": activity.trace["rules"],
+        "rulebook_is_current": activity.trace["rules"] == rules.hash,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _caps_words(granted: Mapping[str, Any]) -> list[str]:
+    """What caps of the day and month left of the grams."""
+    reason = granted.get("reason")
+    if not granted or reason is None:
+        return ["No cap of the day or month was reached."]
+    period, kind = ("day", reason[8:]) if reason.startswith("cap_day_") else ("month", reason[10:])
+    used = ", ".join(granted.get("used_by", ())) or "no other activity"
+    what = "number of activities" if kind == "count" else "grams"
+    left = f"{granted['energy_g']} g of {granted['raw_g']} g"
+    return [f"The cap on the {what} of the {period} left {left} (used by: {used})."]
+
+
+def _policy(ball: Ball, activity: Activity, rules: RuleBook) -> dict[str, Any]:
+    behaviour = rules.behaviours.get(activity.behaviour)
+    rule = behaviour.on(date.fromisoformat(activity.on)) if behaviour else None
+    facts: dict[str, Any] = {
+        "ripens_at": rfc3339(ball.ripens_at),
+        "friends_from_at": rfc3339(ball.friends_from_at),
+        "expires_at": rfc3339(ball.expires_at),
+        "full_g": ball.full_g,
+        "floor_g": ball.floor_g,
+        "share_min_g": ball.share_min_g,
+        "share_max_g": ball.share_max_g,
+        "others_see": ball.others_see,
+    }
+    if rule is not None:
+        facts["ripens"] = rule.ball.ripens
+        facts["life_h"] = rule.ball.life_h
+        facts["floor_pct"] = rule.ball.floor_pct
+    return facts
+
+
+def _transfer_facts(row: _Row, draws: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    facts: list[dict[str, Any]] = []
+    for debit, credit, asset, amount, reason in row.transfers:
+        fact: dict[str, Any] = {
+            "journal": str(row.id),
+            "at": rfc3339(row.at),
+            "command": row.kind,
+            "from": debit,
+            "to": credit,
+            "asset": asset,
+            "amount": amount,
+            "reason": reason,
+        }
+        if row.actor is not None:
+            fact["by"] = str(row.actor)
+        if row.key is not None:
+            fact["key"] = row.key
+            if row.key in draws and reason in ("collected", "repaid"):
+                fact["draw"] = draws[row.key]
+        facts.append(fact)
+    return facts
+
+
+def _missing_g(ball: Ball, rows: Sequence[_Row]) -> int:
+    """Grams that left the ball by no row in hand."""
+    name = f"ball:{ball.id}"
+    moves = [move for row in rows for move in row.transfers if move[2] == "energy"]
+    stand = sum(move[3] for move in moves if move[1] == name) - sum(
+        move[3] for move in moves if move[0] == name
+    )
+    return stand - ball.remaining_g
+
+
+def _stand(activity: Activity, ball: Ball | None, now: int) -> dict[str, Any]:
+    if ball is None:
+        return {"at": rfc3339(now), "state": "no_ball", "remaining_g": 0}
+    if activity.status == "reversed":
+        state = "reversed"
+    elif not ball.remaining_g:
+        state = "empty" if ball.takers or now < ball.expires_at else "expired"
+    elif now >= ball.expires_at:
+        state = "expired"
+    else:
+        state = "growing" if now < ball.ripens_at else "ripe"
+    return {"at": rfc3339(now), "state": state, "remaining_g": ball.remaining_g}
+
+
+# --- draws ------------------------------------------------------------------------------------------
+
+
+async def _draws(
+    view: Reader, ball: Ball, rows: Sequence[_Row], now: int, reveal_today: bool
+) -> dict[str, dict[str, Any]]:
+    """By key: the share that the day's secret gave each friend, where it may be worked out now."""
+    today = local_day(now, "UTC")
+    by_key = {row.key: row for row in rows if row.key is not None}
+    friends = [(user, energy_g, key) for user, energy_g, key in ball.takers if user != ball.owner]
+    days = {key: local_day(by_key[key].at, "UTC") for _, _, key in friends if key in by_key}
+    secrets = await _secrets(view, sorted({day.isoformat() for day in days.values()}))
+    found: dict[str, dict[str, Any]] = {}
+    for user, energy_g, key in friends:
+        day = days.get(key)
+        secret = secrets.get(day.isoformat()) if day else None
+        if day is None or secret is None:
+            continue
+        disclosed = day < today
+        if not disclosed and not reveal_today:
+            found[key] = {"disclosed_from": f"{day.isoformat()} 24:00 UTC"}
+            continue
+        share_g = friends_share_g(ball, dice.draw(bytes.fromhex(secret), ball.id, user))
+        draw: dict[str, Any] = {"day": day.isoformat(), "share_g": share_g, "taken_g": energy_g}
+        draw["cut_to_floor"] = energy_g < share_g
+        if disclosed:
+            draw["secret"] = secret
+        found[key] = draw
+    return found
+
+
+async def _secrets(view: Reader, days: Sequence[str]) -> dict[str, str]:
+    rows = (
+        await view.fetch('SELECT "on", secret FROM day_secrets WHERE "on" IN ?', list(days)) if days else []
+    )
+    return dict(rows)
+
+
+# --- words ------------------------------------------------------------------------------------------
+
+
+def in_words(document: Mapping[str, Any]) -> list[str]:
+    """The same for people, a sentence a line."""
+    act, policy, now = document["activity"], document["policy"], document["now"]
+    what = f"{act['names'].get('en', act['behaviour'])}, {act['quantity']} {act['unit']} on {act['on']}"
+    state = now["state"].replace("_", " ")
+    lines = [
+        f"Ball {document['ball']} of user {document['owner']} holds {now['remaining_g']} g now ({state}).",
+        f"It was made by activity {act['id']} of source {act['source']}: {what}.",
+        f"The activity was accepted {act['accepted_at']} and is {act['status']}.",
+        "",
+        "How it was worked out:",
+        *(f"  {line}" for line in document["words"]),
+        *(f"  {line}" for line in document["caps"]),
+        f"  Rulebook {act['rulebook']}.",
+    ]
+    for revision in document["revisions"]:
+        counted = "counted" if revision["counted"] else "recorded only"
+        quantity = f"{revision['quantity']} {act['unit']}"
+        lines.append(f"  Report {revision['revision']} of {quantity} at {revision['at']}: {counted}.")
+    if policy is not None:
+        lines += ["", "How it lives:", *(f"  {line}" for line in _policy_words(policy))]
+    lines += ["", "What moved since:"]
+    lines += [f"  {_transfer_words(fact)}" for fact in document["transfers"]] or ["  Nothing."]
+    if document["missing_g"]:
+        lines.append(f"  {document['missing_g']} g left by rows that were not found: run `saxaul check`.")
+    return lines
+
+
+def _policy_words(policy: Mapping[str, Any]) -> list[str]:
+    share = f"{policy['share_min_g']} to {policy['share_max_g']} g"
+    return [
+        f"{policy['full_g']} g, ripe from {policy['ripens_at']} until {policy['expires_at']}.",
+        f"Friends take from {policy['friends_from_at']}, once each, {share} as drawn.",
+        f"{policy['floor_g']} g are kept for the owner.",
+    ]
+
+
+_UNITS = {"energy": "g of energy", "avoided": "mg CO2e", "tree": "trees"}
+
+
+def _transfer_words(fact: Mapping[str, Any]) -> str:
+    unit = _UNITS.get(fact["asset"], fact["asset"])
+    line = f"{fact['at']}  {fact['amount']} {unit} from {fact['from']} to {fact['to']} ({fact['reason']}"
+    if "key" in fact:
+        line += f", key {fact['key']}"
+    draw = fact.get("draw")
+    if draw and "share_g" in draw:
+        line += f"; the draw of {draw['day']} gives {draw['share_g']} g"
+        line += ", cut to the owner's floor" if draw["cut_to_floor"] else ""
+        line += f", secret {draw['secret']}" if "secret" in draw else ""
+    elif draw:
+        line += f"; the draw can be checked from {draw['disclosed_from']}"
+    return line + f"), journal row {fact['journal']}"
