@@ -8,6 +8,7 @@ number (5.0 or 5) do not change it.
 from __future__ import annotations
 
 import importlib.resources
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from engine.rulefiles.reading import Document, Problem, path_text, read_document
 from engine.rulefiles.wording import findings_of
 
 FILES_MAX = 2_000
+PROBLEMS_PER_FILE_MAX = 100
 FOLDERS: dict[str, type[BaseModel]] = {
     "factors": m.FactorFile,
     "behaviours": m.BehaviourFile,
@@ -158,13 +160,14 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     documents: dict[str, Document | None] = field(default_factory=dict)
     models: dict[str, BaseModel] = field(default_factory=dict)
+    told_of: Counter[str] = field(default_factory=Counter)
     examples: int = 0
 
     def read(self) -> RuleBook | None:
         """The rulebook; None (with problems) when no part of it can be trusted."""
         for name in self._files():
             document, problems = read_document(self.root / name, name)
-            self.problems += problems
+            self._told(name, problems)
             self.documents[name] = document
             if document is not None:
                 self._validate(name, document)
@@ -210,13 +213,33 @@ class _Reading:
 
     def _findings(self, name: str, findings: Iterable[checks.Finding]) -> bool:
         document = self.documents.get(name)
-        before = len(self.problems)
-        for finding in findings:
-            line = document.line_of(finding.path) if document else 1
-            self.problems.append(
-                Problem(name, line, path_text(finding.path), finding.found, finding.expected, finding.fix)
-            )
-        return len(self.problems) > before
+        return self._told(
+            name,
+            (
+                Problem(
+                    name,
+                    document.line_of(finding.path) if document else 1,
+                    path_text(finding.path),
+                    finding.found,
+                    finding.expected,
+                    finding.fix,
+                )
+                for finding in findings
+            ),
+        )
+
+    def _told(self, name: str, problems: Iterable[Problem]) -> bool:
+        """Keep the problems of a file, up to a limit; whether there were any."""
+        told = False
+        for problem in problems:
+            told = True
+            self.told_of[name] += 1
+            if self.told_of[name] == PROBLEMS_PER_FILE_MAX + 1:
+                self._problem(name, "more problems than are told", "a file with few", "mend these first")
+            if self.told_of[name] > PROBLEMS_PER_FILE_MAX:
+                break
+            self.problems.append(problem)
+        return told
 
     def _problem(self, name: str, found: str, expected: str, fix: str) -> None:
         self.problems.append(Problem(name, 1, "", found, expected, fix))

@@ -193,12 +193,10 @@ def _limit(value: Value | None) -> Decimal | None:
 
 
 def _instant(name: str, found: object) -> int:
-    if isinstance(found, int) and not isinstance(found, bool):
-        return found
-    if isinstance(found, str):
+    if isinstance(found, str) and len(found) <= TEXT_CHARACTERS_MAX:
         try:
             return instant(found)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise Rejected(
         "bad_attribute", attribute=name, value=str(found)[:TEXT_CHARACTERS_MAX], reason="not_an_instant"

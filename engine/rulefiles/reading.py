@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
 
 FILE_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 20
+KEY_CHARACTERS_MAX = 200
 NULLS = ("", "~", "null")
 
 Tree = dict[str, Any] | list[Any] | str | None
@@ -47,7 +48,7 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" + (f":{self.path}" if self.path else "")
-        return f"{where}: {self.found}; expected {self.expected}. Fix: {self.fix}"
+        return printable(f"{where}: {self.found}; expected {self.expected}. Fix: {self.fix}")
 
 
 @dataclass(slots=True)
@@ -63,6 +64,11 @@ class Document:
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
+
+
+def printable(text: str) -> str:
+    """The text on one line, without characters that a terminal or a log would act on."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def path_text(path: TreePath) -> str:
@@ -203,6 +209,9 @@ class _Builder:
                 )
             self._refuse_tricks(event, line, path)
             key = event.value
+            if len(key) > KEY_CHARACTERS_MAX:
+                found, expected = f"a key of {len(key):,} characters", f"at most {KEY_CHARACTERS_MAX}"
+                self._add(line, path, found, expected, "shorten it, or quote its text", stop=True)
             if key in mapping:
                 first = self.document.lines[(*path, key)]
                 found = f"the key {key!r} twice (first on line {first})"

@@ -82,7 +82,8 @@ ACTS = st.one_of(
     st.tuples(st.just("e-invoice"), st.just("invoice"), st.just(Decimal(1))),
     st.tuples(st.just("utility-bill-online"), st.just("payment"), st.just(Decimal(1))),
 )
-INSTANTS = {"clothes-recycling": {"weighed_at": 1}, "delivery-without-cutlery": {"completed_at": 1}}
+THEN = "2026-11-22T09:15:00Z"
+INSTANTS = {"clothes-recycling": {"weighed_at": THEN}, "delivery-without-cutlery": {"completed_at": THEN}}
 DISTANCES = st.none() | st.decimals("0.1", "150", places=3)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from engine.rulebook import RulebookError, check_rulebook, load_rulebook
+from engine import rulebook
+from engine.rulebook import PROBLEMS_PER_FILE_MAX, RulebookError, check_rulebook, load_rulebook, shipped_rules
 from tests.rules.pack import FILES, SAVING, Pack, read_mistakes
 
 GRID = "factors/grid.yaml"
@@ -150,6 +152,26 @@ def test_hostile_yaml_in_a_rule_file_is_refused_like_any_other_mistake(pack: Pac
         f"{SHRUB}:1:id: the anchor &id",
         f"{SHRUB}:2:names: the alias *id",
     ]
+
+
+def test_a_file_full_of_nonsense_is_told_briefly_and_soon(pack: Pack) -> None:
+    pack.add(SHRUB, "".join(f"key{number}: {number}\n" for number in range(15_000)))
+    pack.add(HILL, "".join("a: 1\n" for _ in range(40_000)))
+    started = time.process_time()
+    problems = pack.problems()
+    assert time.process_time() - started < 20
+    for file in (SHRUB, HILL):
+        assert len([problem for problem in problems if problem.startswith(file)]) == PROBLEMS_PER_FILE_MAX + 1
+        assert any(problem.startswith(f"{file}:1: more problems than are told") for problem in problems)
+
+
+def test_the_shipped_rules_are_found_as_data_of_the_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    beside = shipped_rules()
+    assert (beside / "game.yaml").is_file()
+    monkeypatch.setattr(rulebook, "__file__", str(tmp_path / "engine" / "rulebook.py"))
+    assert shipped_rules() == beside
 
 
 # --- the hash ---------------------------------------------------------------------------------------

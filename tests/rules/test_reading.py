@@ -35,6 +35,7 @@ HOSTILE = {
     "too deep, block": (b"- " * 100_000, f"more than {DEPTH_MAX} levels"),
     "too deep, mappings": (b"{a: " * 50_000, f"more than {DEPTH_MAX} levels"),
     "10 MB": (b"a: 1\n" * 2_000_000, f"more than {FILE_BYTES_MAX:,} bytes"),
+    "endless key": (b"k" * 201 + b": 1\n", "f.yaml:1: a key of 201 characters; expected at most 200"),
     "complex keys": (b"? " * 100_000, "f.yaml:1: a key that is not a text"),
 }
 
@@ -92,3 +93,9 @@ def test_each_path_knows_its_line() -> None:
     assert document.line_of(("a", 0, "c", "missing", "deeper")) == 3
     assert document.line_of(("nowhere",)) == 1
     assert path_text(("a", 0, "c", "d")) == "a[0].c.d"
+
+
+def test_a_message_stays_on_one_line_and_harmless() -> None:
+    _, problems = parse_document(b'"a\\n\\e[31mroot: ok": 1\n"a\\n\\e[31mroot: ok": 2\n', "f")
+    assert len(problems) == 1
+    assert str(problems[0]).isprintable()

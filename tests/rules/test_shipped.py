@@ -198,6 +198,14 @@ REFUSED: list[tuple[str, str, str, dict[str, object], str]] = [
     ("clothes-recycling", "2", "kg", {"weighed_at": None}, "missing_attribute"),
     ("clothes-recycling", "2", "kg", {"weighed_at": "2026-11-22 04:30"}, "bad_attribute"),
     ("clothes-recycling", "2", "kg", {"weighed_at": True}, "bad_attribute"),
+    ("clothes-recycling", "2", "kg", {"weighed_at": 1_700_000_000_000}, "bad_attribute"),
+    (
+        "clothes-recycling",
+        "2",
+        "kg",
+        {"weighed_at": "2026-11-22T09:15:00Z" + " " * 999},
+        "bad_attribute",
+    ),
 ]
 
 
@@ -223,7 +231,6 @@ def test_ripening_counts_from_the_instant_that_the_rule_names(shipped: RuleBook)
     attributes: dict[str, object] = {"completed_at": "2023-11-15T06:43:20+08:00"}
     assert counted_at(in_force(shipped, "bus"), at, {}) == at
     assert counted_at(in_force(shipped, "delivery-without-cutlery"), at, attributes) == at + 30 * 60_000
-    assert counted_at(in_force(shipped, "delivery-without-cutlery"), at, {"completed_at": at + 5}) == at + 5
     with pytest.raises(Rejected, match="missing_attribute"):
         counted_at(in_force(shipped, "delivery-without-cutlery"), at, {})
 
