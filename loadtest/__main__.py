@@ -19,7 +19,7 @@ from loadtest.engines import STORES, Stable
 from loadtest.population import Population
 from loadtest.postgres import settings as postgres_settings
 from loadtest.processes import StartFailed
-from loadtest.scenarios import collects, fan_out, hot_ball, memory, writer
+from loadtest.scenarios import collects, expiry, fan_out, hot_ball, memory, writer
 from loadtest.scenarios import profile as profile_scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -28,6 +28,7 @@ SCENARIOS: dict[str, Scenario] = {
     "hot_ball": hot_ball.run,
     "fan_out": fan_out.run,
     "memory": memory.run,
+    "expiry": expiry.run,
 }
 SMALL_SCALE = 0.01
 

@@ -6,7 +6,7 @@ It must not import the engine's server side: what is measured is another process
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,10 +67,16 @@ class Stable:
     profile: tuple[str, Path] | None = None  # how, and where the findings go
     _postgres: Postgres | None = None
 
-    def start(self, store: str, prepare: Callable[[str], None] | None = None) -> Engine:
+    def start(
+        self,
+        store: str,
+        prepare: Callable[[str], None] | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Engine:
         """An engine on a fresh copy of the prefilled database; `null` stores nothing (of the SQLite copy).
 
-        `prepare` may change the copy (it gets the url) before the engine opens it.
+        `prepare` may change the copy (it gets the url) before the engine opens it; `settings` add to the
+        environment.
         """
         url, pids = self.database(store)
         if prepare is not None:
@@ -87,6 +93,7 @@ class Stable:
             "SAXAUL_CONNECTIONS_PER_USER_MAX": "64",
             "SAXAUL_LOG_LEVEL": "WARNING",
             "PYTHONPATH": str(Path(__file__).parents[1]),
+            **(settings or {}),
         }
         command = [sys.executable, "-m", "loadtest.serving", "unstored" if store == "null" else "stored"]
         if self.profile is not None:

@@ -1,15 +1,11 @@
 """The morning scenario: an engine on a prefilled database whose balls ripen in the first seconds, and Locust against it."""
 
-import asyncio
 import os
-import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import asyncpg
-
+from loadtest import change
 from loadtest.engines import Stable
 
 RIPEN_WITHIN_S = 20
@@ -25,7 +21,7 @@ def run(stable: Stable, store: str, users: int, spawn_per_s: float, seconds: int
         command = [
             sys.executable, "-m", "locust", "-f", str(Path(__file__).with_name("locustfile.py")), "--headless",
             "--users", str(users), "--spawn-rate", str(spawn_per_s), "--run-time", f"{seconds}s", "--only-summary",
-            "--host", f"http://127.0.0.1:{engine.port}", "--skip-log-setup",
+            "--host", f"http://127.0.0.1:{engine.port}",
         ]  # fmt: skip
         environment = {
             **os.environ,
@@ -39,23 +35,10 @@ def run(stable: Stable, store: str, users: int, spawn_per_s: float, seconds: int
 
 def _seven_o_clock(url: str, first: int, last: int) -> None:
     """Everybody's balls grow still and ripen one after the other within the first seconds."""
-    start = time.time_ns() // 1_000_000 + 5_000
+    start = change.now_ms() + 5_000
     sql = (
         f"UPDATE balls SET ripens_at = {start} + owner % {RIPEN_WITHIN_S} * 1000,"
         f" friends_from_at = {start} + owner % {RIPEN_WITHIN_S} * 1000 + 1000"
         f" WHERE owner BETWEEN {first} AND {last}"
     )
-    if url.startswith("sqlite"):
-        with sqlite3.connect(url.partition("///")[2]) as connection:
-            connection.execute(sql)
-        connection.close()
-        return
-
-    async def update() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(sql)
-        finally:
-            await connection.close()
-
-    asyncio.run(update())
+    change.run(url, sql)

@@ -88,8 +88,9 @@ class WriterPlan:
 
 @dataclass(slots=True)
 class ExpiryPlan:
-    """Run the engine's expiry job until `expiring` balls are booked."""
+    """Wait until the engine has booked the `expiring` balls whose life ends at `expires_at` (ms)."""
 
     url: str
     pids: dict[str, list[int]]
     expiring: int
+    expires_at: int
