@@ -33,7 +33,7 @@ docs: $(VENV)/.ready-test ## renew what the documents take from the code
 	$(BIN)/python -m tests.house.settings_table
 
 bench: $(VENV)/.ready-load ## the benchmark table (minutes; nothing else should run beside it)
-	$(BIN)/python -m loadtest.bench $(ARGS)
+	$(BIN)/python -m loadtest $(ARGS)
 
 clean: ## remove what these commands made, databases excepted
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis build dist
