@@ -33,7 +33,7 @@ class _Wish(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Answer(msgspec.Struct):
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()  # `Raw | None` would decode nothing but null
     error: str | None = None
     fields: dict[str, Any] = {}
     replayed: bool = False
@@ -131,4 +131,4 @@ async def through_socket(path: Path) -> Any:
 def _outcome(answer: _Answer) -> Outcome:
     if answer.error is not None:
         return Outcome(None, Rejected(answer.error, **answer.fields))
-    return Outcome(bytes(answer.data) if answer.data is not None else None, None, answer.replayed)
+    return Outcome(bytes(answer.data) or None, None, answer.replayed)

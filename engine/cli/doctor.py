@@ -15,11 +15,14 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import typer
 
 from engine.cli.shared import DatabaseOption, Exit, JsonOption, run, say, say_json, settings_with, shown_url
-from engine.settings import DEMO_OPERATOR_KEY, DEMO_SERVER_KEY, DEMO_TOKEN_SECRET, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from engine.settings import Settings
 
 PYTHON_MIN = (3, 11)
 SQLITE_MIN = (3, 38, 0)
@@ -107,7 +110,7 @@ def _files() -> Verdict:
     return Verdict("open files", state, f"at most {soft}", fix)
 
 
-def _port(settings: Settings) -> Verdict:
+def _port(settings: "Settings") -> Verdict:
     where = f"{settings.host}:{settings.port}"
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
@@ -120,7 +123,9 @@ def _port(settings: Settings) -> Verdict:
     return Verdict("port", OK, f"{where} is free")
 
 
-def _secrets(settings: Settings) -> Verdict:
+def _secrets(settings: "Settings") -> Verdict:
+    from engine.settings import DEMO_OPERATOR_KEY, DEMO_SERVER_KEY, DEMO_TOKEN_SECRET, SettingsError
+
     try:
         settings.check()
     except SettingsError as problem:
@@ -136,7 +141,7 @@ def _secrets(settings: Settings) -> Verdict:
     return Verdict("secrets", OK, "all your own")
 
 
-def _rules(settings: Settings) -> Verdict:
+def _rules(settings: "Settings") -> Verdict:
     from engine.rulebook import RulebookError, load_rulebook
 
     try:
@@ -149,7 +154,7 @@ def _rules(settings: Settings) -> Verdict:
 # --- SQLite -----------------------------------------------------------------------------------------
 
 
-async def _sqlite(settings: Settings) -> list[Verdict]:
+async def _sqlite(settings: "Settings") -> list[Verdict]:
     from engine.store.database import sqlite_path
 
     path = Path(sqlite_path(settings.database_url))
@@ -204,7 +209,7 @@ def _sync_ms(path: Path) -> float:
     return sorted(taken)[len(taken) // 2]
 
 
-def _sqlite_file(settings: Settings, path: Path) -> list[Verdict]:
+def _sqlite_file(settings: "Settings", path: Path) -> list[Verdict]:
     if not path.exists():
         return [Verdict("database", OK, f"{path} does not exist yet; the first command makes it")]
     if not os.access(path, os.W_OK):
@@ -225,7 +230,7 @@ def _sqlite_file(settings: Settings, path: Path) -> list[Verdict]:
 # --- PostgreSQL and Redis ---------------------------------------------------------------------------
 
 
-async def _postgres(settings: Settings) -> list[Verdict]:
+async def _postgres(settings: "Settings") -> list[Verdict]:
     import asyncpg
 
     where = shown_url(settings)
@@ -262,7 +267,7 @@ async def _postgres(settings: Settings) -> list[Verdict]:
     ]
 
 
-async def _redis(settings: Settings) -> list[Verdict]:
+async def _redis(settings: "Settings") -> list[Verdict]:
     import redis.asyncio
     from redis.exceptions import RedisError
 

@@ -7,18 +7,15 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine.admin import AdminError
-from engine.main import EngineBusy
-from engine.rulebook import RulebookError
-from engine.settings import Settings, SettingsError
-from engine.store.database import DatabaseAway, sqlite_path
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from engine.settings import Settings
+
 
 T = TypeVar("T")
 
@@ -46,11 +43,6 @@ class Failure(Exception):
         self.exit_code = exit_code
 
 
-def out() -> Console:
-    """Standard output; never wraps what a machine or a copy-and-paste will read."""
-    return Console(highlight=False, soft_wrap=True)
-
-
 def say(text: str = "") -> None:
     """A line on standard output."""
     typer.echo(text)
@@ -66,31 +58,37 @@ def say_json(document: Any) -> None:
     typer.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str))
 
 
-def settings_with(database: str | None = None, **overrides: Any) -> Settings:
+def settings_with(database: str | None = None, **overrides: Any) -> "Settings":
     """The settings of the environment, with what the command line says put over them. Raises Failure."""
+    from pydantic import ValidationError
+
+    from engine.settings import Settings
+
     given = {name: value for name, value in overrides.items() if value is not None}
     if database is not None:
         given["database_url"] = database
     try:
         settings = Settings(**given)
     except ValidationError as problem:
-        lines = [
-            f"SAXAUL_{'_'.join(str(part) for part in error['loc']).upper()}: {error['msg']}"
-            for error in problem.errors()
-        ]
+        names = ["_".join(str(part) for part in error["loc"]).upper() for error in problem.errors()]
+        told = [error["msg"] for error in problem.errors()]
+        lines = [f"SAXAUL_{name}: {text}" for name, text in zip(names, told, strict=True)]
         raise Failure("; ".join(lines), Exit.USAGE) from problem
-    if not settings.database_url.startswith(("sqlite:///", "postgresql://", "postgres://")):
-        raise Failure(
-            f"the database url {_hidden(settings.database_url)!r} is neither sqlite:///path nor "
-            "postgresql://user:password@host/name",
-            Exit.USAGE,
-        )
-    if settings.database_url.startswith("sqlite"):
+    _check_url(settings.database_url)
+    return settings
+
+
+def _check_url(url: str) -> None:
+    from engine.store.database import sqlite_path
+
+    if not url.startswith(("sqlite:", "postgresql://", "postgres://")):
+        expected = "sqlite:///path or postgresql://user:password@host/name"
+        raise Failure(f"the database url {_hidden(url)!r} is not {expected}", Exit.USAGE)
+    if url.startswith("sqlite"):
         try:
-            sqlite_path(settings.database_url)
+            sqlite_path(url)
         except ValueError as problem:
             raise Failure(str(problem), Exit.USAGE) from problem
-    return settings
 
 
 def _hidden(url: str) -> str:
@@ -99,7 +97,7 @@ def _hidden(url: str) -> str:
     return f"{before.split('://', 1)[0]}://…@{after}" if at else url
 
 
-def shown_url(settings: Settings) -> str:
+def shown_url(settings: "Settings") -> str:
     """The database url as it may be printed."""
     return _hidden(settings.database_url)
 
@@ -109,18 +107,32 @@ def failures() -> Iterator[None]:
     """Turn what a command may meet into one line on standard error and an exit code."""
     try:
         yield
-    except Failure as problem:
-        _fail(str(problem), problem.exit_code)
-    except SettingsError as problem:
-        _fail(str(problem), Exit.USAGE)
-    except RulebookError as problem:
-        _fail(f"{problem}\nMend the files, then try `saxaul rules check`.", Exit.PROBLEMS)
-    except EngineBusy as problem:
-        _fail(f"{problem}; end it first (Ctrl-C), or name another --database", Exit.PROBLEMS)
-    except AdminError as problem:
-        _fail(str(problem), Exit.PROBLEMS)
-    except DatabaseAway as problem:
-        _fail(f"the database can't be used: {problem}", Exit.PROBLEMS)
+    except Exception as problem:
+        told = _told(problem)
+        if told is None:
+            raise
+        _fail(*told)
+
+
+def _told(problem: Exception) -> tuple[str, Exit] | None:
+    """What to say of a failure that has a name, and the exit code; None for a fault of our own."""
+    from engine.admin import AdminError
+    from engine.main import EngineBusy
+    from engine.rulebook import RulebookError
+    from engine.settings import SettingsError
+    from engine.store.database import DatabaseAway
+
+    if isinstance(problem, Failure):
+        return str(problem), problem.exit_code
+    if isinstance(problem, SettingsError):
+        return str(problem), Exit.USAGE
+    if isinstance(problem, RulebookError):
+        return f"{problem}\nMend the files, then try `saxaul rules check`.", Exit.PROBLEMS
+    if isinstance(problem, EngineBusy):
+        return f"{problem}; end it first (Ctrl-C), or name another --database", Exit.PROBLEMS
+    if isinstance(problem, DatabaseAway):
+        return f"the database can't be used: {problem}", Exit.PROBLEMS
+    return (str(problem), Exit.PROBLEMS) if isinstance(problem, AdminError) else None
 
 
 def _fail(text: str, exit_code: Exit) -> NoReturn:
@@ -143,32 +155,24 @@ def is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
-def byte_progress(text: str, path: Path) -> tuple[Progress, Any]:
+def byte_progress(text: str, path: Path) -> tuple["Progress", Any]:
     """A bar over a file's bytes on standard error; silent where nobody watches."""
-    bar = Progress(
-        TextColumn(text),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not is_terminal(),
-        transient=True,
-    )
-    size = path.stat().st_size if path.is_file() else None
-    return bar, bar.add_task(text, total=size)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(text), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), disable=not is_terminal(), transient=True)
+    return bar, bar.add_task(text, total=path.stat().st_size if path.is_file() else None)
 
 
 @contextmanager
 def step_progress() -> Iterator[Callable[[str, int, int], None]]:
     """A line on standard error that says what is being gone through; silent where nobody watches."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,}"),
-        console=Console(stderr=True),
-        disable=not is_terminal(),
-        transient=True,
-    )
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
+    bar = Progress(*columns, console=Console(stderr=True), disable=not is_terminal(), transient=True)
     tasks: dict[str, Any] = {}
 
     def progress(what: str, done: int, total: int) -> None:
