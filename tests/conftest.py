@@ -181,9 +181,8 @@ async def raw_socket() -> AsyncIterator[OpenSocket]:
 
     async def open_socket(url: str, **options: Any) -> RawSocket:
         raw = RawSocket(url, **options)
-        await raw.open()
-        sockets.append(raw)
-        return raw
+        sockets.append(raw)  # also where the handshake is refused: its connection is to be closed
+        return await raw.open()
 
     yield open_socket
     for raw in sockets:

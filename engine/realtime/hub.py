@@ -376,7 +376,7 @@ class Hub:
                 self.end_subscription(subscription, protocol.PERMISSION_LOST)
 
     def _is_known(self, item: Revocation) -> bool:
-        """Whether it came before, by the bus or the journal: what it ended may have been allowed again since."""
+        """Whether it came before, by bus or journal: what it ended may have been allowed again since."""
         key = (item.journal_id, item.user, item.channel)
         if not item.journal_id:
             return False

@@ -8,7 +8,6 @@ turn. Knows the protocol and the game's methods; must not know sockets, SQL or w
 
 import asyncio
 import random
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -445,7 +444,7 @@ class Session:
             self._expiry = None
         if expires_at_s is None:
             return None
-        left_s = max(expires_at_s - time.time(), 0.0)
+        left_s = max(expires_at_s - self._rt.now_ms() / 1000, 0.0)
         self._expiry = self._loop.call_later(
             left_s + self._rt.limits.expiry_grace_s, self.end, protocol.EXPIRED
         )

@@ -228,14 +228,20 @@ class GameSocket(asyncio.Protocol):
     def _take_frames(self, session: Session) -> None:
         """Hand over every complete frame; what is incomplete waits, no longer than one frame may be."""
         data, at, size = self._rest, 0, len(self._rest)
-        while size - at >= 6 and not self._is_paused and not self._is_closing:
+        while size - at >= 2 and not self._is_paused and not self._is_closing:
+            if not data[at + 1] & 0x80:  # a client masks: the library says so and closes
+                self._feed(data[at:])
+                at = size
+                break
+            if size - at < 6:
+                break
             length, start = data[at + 1] & 0x7F, at + 6
             if length == 126:
                 length, start = int.from_bytes(data[at + 2 : at + 4], "big"), at + 8
             elif length == 127:
                 length, start = int.from_bytes(data[at + 2 : at + 10], "big"), at + 14
             end = start + length
-            is_text = data[at] == _FINAL_TEXT and data[at + 1] & 0x80 and not self._fragments
+            is_text = data[at] == _FINAL_TEXT and not self._fragments
             if length > self._limits.frame_bytes_max and size >= start:
                 end = size  # refused by its head: the rest need not come
                 is_text = False
@@ -329,8 +335,12 @@ class GameSocket(asyncio.Protocol):
         self._cut_off_after(self._limits.slow_grace_s if is_slow else self._limits.close_within_s)
 
     def _cut_off_after(self, seconds: float) -> None:
-        if self._cut_off is None:
-            self._cut_off = self._loop.call_later(seconds, self._transport.abort)
+        """Free the socket by then, whatever the other side does; an earlier end stays."""
+        if self._cut_off is not None:
+            if self._cut_off.when() <= self._loop.time() + seconds:
+                return
+            self._cut_off.cancel()
+        self._cut_off = self._loop.call_later(seconds, self._transport.abort)
 
     def _flush_ws(self) -> None:
         out = self._ws.data_to_send()

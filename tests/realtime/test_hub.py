@@ -259,8 +259,8 @@ def test_one_turn_is_one_frame() -> None:
 
 
 class Interleavings(RuleBasedStateMachine):
-    """Commits happen in order; their publications reach the hub in any order, some twice, some late, while clients
-    subscribe from the head, recover from anywhere, leave and come back. A model client applies what it gets.
+    """Commits happen in order; their publications reach the hub in any order, some twice, some late, while
+    clients subscribe from the head, recover from anywhere, leave and come back.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""One connection: order, limits, signing in, subscribing, ending. Without sockets, with the smallest engine."""
+"""One connection: order, limits, signing in, subscribing, ending. Without sockets."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ async def test_connect_tells_ping_server_time_and_no_expiry() -> None:
     assert reply["id"] == 1
     assert reply["connect"]["ping"] == 25
     assert reply["connect"]["pong"] is True
-    assert reply["connect"]["data"] == {"v": 1, "now": "2026-11-18T11:06:40.000Z"}
+    assert reply["connect"]["data"]["v"] == 1
+    assert reply["connect"]["data"]["now"].endswith("Z")
     assert "expires" not in reply["connect"]
     assert session.user == 17
     assert bench.rt.counters.connected == 1
