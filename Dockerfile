@@ -12,7 +12,6 @@ COPY engine engine
 COPY partners partners
 COPY loadtest loadtest
 COPY game_rules game_rules
-COPY README.md ./
 RUN /opt/saxaul/bin/pip install --no-cache-dir --no-deps .
 
 FROM python:3.13-slim-bookworm
