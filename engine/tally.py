@@ -40,3 +40,19 @@ class WriterTally:
     group_commands: Spread = field(default_factory=lambda: Spread(COMMANDS_BOUNDS))
     group_s: Spread = field(default_factory=lambda: Spread(SECONDS_BOUNDS))
     conflicts: int = 0
+
+
+@dataclass(slots=True)
+class HttpTally:
+    """Requests since the start by (method, route, status)."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    seconds: Spread = field(default_factory=lambda: Spread(SECONDS_BOUNDS))
+
+
+@dataclass(slots=True)
+class JobTally:
+    """Scheduled jobs since the start: runs by (job, outcome), and what they came to by name."""
+
+    runs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)

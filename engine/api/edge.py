@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engine.api.parts import HttpTally
 from engine.api.problems import problem_of
+from engine.tally import HttpTally
 
 log = structlog.get_logger(__name__)
 

@@ -1,6 +1,5 @@
 """What the HTTP edge is handed by main: the parts of a running engine. Makes none of them itself."""
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,26 +15,10 @@ from engine.realtime.snapshot import Snapshots
 from engine.realtime.socket import Front
 from engine.settings import Settings
 from engine.store.database import Database
-from engine.tally import SECONDS_BOUNDS, Spread
+from engine.tally import HttpTally, JobTally
 from engine.writer import Writer
 
 Explain = Callable[[int], Awaitable[dict[str, Any] | None]]
-
-
-@dataclass(slots=True)
-class HttpTally:
-    """Requests since the start by (method, route, status); metrics read it."""
-
-    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    seconds: Spread = field(default_factory=lambda: Spread(SECONDS_BOUNDS))
-
-
-@dataclass(slots=True)
-class JobTally:
-    """Scheduled jobs since the start: runs by (job, outcome), and what they came to by name."""
-
-    runs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    done: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)

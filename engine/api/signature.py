@@ -98,7 +98,8 @@ async def check(
     content = f"{signed.message}.{signed.timestamp}.".encode() + body
     for key in await _keys(db, source, now_ms):
         expected = hmac.digest(key, content, "sha256")
-        if any([hmac.compare_digest(expected, signature) for signature in signed.signatures]):
+        matches = [hmac.compare_digest(expected, signature) for signature in signed.signatures]
+        if any(matches):
             return
     raise Rejected("bad_signature")
 

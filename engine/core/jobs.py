@@ -13,13 +13,15 @@ from engine.core.errors import Rejected
 from engine.core.events import Decision
 from engine.core.game import Rule
 from engine.core.state import Shelf, ShelfKind, State, Touch
+from engine.core.units import HOUR_MS
 
+LIFE_MS_MAX = HOUR_MS  # no lease is longer
 PROOF = "readiness"  # the lease row that nobody holds: touched to prove that a write is committed
 
 
 @dataclass(slots=True)
 class Lease:
-    """One job's row. `watermark`: what the job is done with, in its own terms (an instant in ms, or 0)."""
+    """One job's row. `watermark`: the instant (ms) up to which the job is done, 0 if it keeps none."""
 
     job: str
     holder: str
@@ -82,16 +84,21 @@ def _job_touches(command: ClaimLease | MoveWatermark, state: JobState) -> Iterat
 
 
 def _claim(state: JobState, command: ClaimLease, context: Context) -> Decision:
-    held = state.leases.get(command.job)
-    until_at = context.now + command.life_ms
-    if held is None:
-        lease = Lease(command.job, command.holder, 1, until_at, 0)
-    elif held.until_at > context.now and held.holder != command.holder:
+    """A lease or watermark far ahead of now was made under a clock that has been set back: it does not count."""
+    now, held = context.now, state.leases.get(command.job)
+    term, watermark = (held.term, held.watermark) if held else (0, 0)
+    is_live = held is not None and now < held.until_at <= now + LIFE_MS_MAX
+    is_mine = held is not None and is_live and held.holder == command.holder
+    if is_live and not is_mine:
         raise Rejected("lease_lost", job=command.job)
-    else:
-        is_mine = held.holder == command.holder and held.until_at > context.now
-        lease = Lease(command.job, command.holder, held.term + (not is_mine), until_at, held.watermark)
-    reply: dict[str, object] = {"now": context.now, "term": lease.term, "watermark": lease.watermark}
+    lease = Lease(
+        job=command.job,
+        holder=command.holder,
+        term=term if is_mine else term + 1,
+        until_at=now + min(command.life_ms, LIFE_MS_MAX),
+        watermark=watermark if watermark <= now else 0,
+    )
+    reply: dict[str, object] = {"now": now, "term": lease.term, "watermark": lease.watermark}
     return Decision([LeaseChanged(lease)], reply)
 
 

@@ -1,15 +1,21 @@
 """The real app on a real database, called through ASGI; and a source that signs with the scheme's own library."""
 
+import asyncio
+import contextlib
 import json
 import secrets
+import shutil
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 from standardwebhooks.webhooks import Webhook
 
@@ -205,15 +211,34 @@ async def open_api(stack: AsyncExitStack, url: str, **settings: Any) -> Api:
     return Api(parts, http)
 
 
+@pytest.fixture(scope="session")
+def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, made once; tests copy it."""
+    path = tmp_path_factory.mktemp("template") / "saxaul.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+def copied(url: str, template: Path) -> None:
+    """Lay the file with the schema where the url points."""
+    target = Path(url.partition("///")[2])
+    shutil.copy(template, target)
+    with contextlib.closing(sqlite3.connect(target)) as connection, connection:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (secrets.token_hex(8),))
+
+
 @pytest_asyncio.fixture
-async def api(database_url: str) -> AsyncIterator[Api]:
+async def api(database_url: str, new_sqlite: Path) -> AsyncIterator[Api]:
     """The app on both databases."""
+    if database_url.startswith("sqlite"):
+        copied(database_url, new_sqlite)
     async with AsyncExitStack() as stack:
         yield await open_api(stack, database_url)
 
 
 @pytest_asyncio.fixture
-async def lite(sqlite_url: str) -> AsyncIterator[Api]:
+async def lite(sqlite_url: str, new_sqlite: Path) -> AsyncIterator[Api]:
     """The app on SQLite only, where the database makes no difference."""
+    copied(sqlite_url, new_sqlite)
     async with AsyncExitStack() as stack:
         yield await open_api(stack, sqlite_url)
