@@ -1,0 +1,232 @@
+"""Runs the demo: partner simulator, village, server, villagers and view; ends them in the other order."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from base64 import b64encode
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from engine import logs
+from engine.api.tokens import sign_demo_token
+from engine.demo.life import Life
+from engine.demo.people import Villager
+from engine.demo.seed import settle
+from engine.demo.view import View
+from engine.main import open_engine, serving
+from engine.settings import DEMO_TOKEN_SECRET, Settings, SettingsError
+from engine.store.database import sqlite_path
+
+PORT = 8000
+PORTS_TRIED = 50
+SIMULATOR_SPEED = 0.5  # an order is planted within 16 s
+SIMULATOR_START_S = 15.0
+STOP_S = 5.0
+TOKEN_TTL_S = 7 * 86_400.0
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Village:
+    """How the demo is wanted. `port` None: 8000 or the next free one; `for_s`: end by itself after that."""
+
+    database_url: str
+    port: int | None = None
+    seed: int = 1
+    live: bool = True
+    for_s: float | None = None
+
+
+async def run_demo(village: Village) -> None:
+    """Run until Ctrl-C, SIGTERM or `for_s`. Raises SettingsError where no port is free."""
+    console = Console(highlight=False, soft_wrap=True)
+    base = _base_path(village.database_url)
+    port = free_port(village.port)
+    key = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    async with AsyncExitStack() as stack:
+        address = await stack.enter_async_context(_simulator(base, port, key))
+        settings = _settings(village, port, address, key)
+        _log_to(base.with_suffix(".log"))
+        villagers = await _settled(settings, village.seed, console)
+        served = await stack.enter_async_context(serving(settings))
+        _introduce(console, settings, villagers[0], base)
+        is_live = village.live and console.is_terminal
+        life = Life(served.engine, villagers, village.seed)
+        await _until_ended(village.for_s, life.run(), View(served.engine).run(console, is_live))
+        console.print("\nDraining; the village sleeps now.")
+
+
+def _settings(village: Village, port: int, simulator: str, key: str) -> Settings:
+    return Settings(  # type: ignore[call-arg]  # the rest comes from the environment
+        host=HOST,
+        port=port,
+        database_url=village.database_url,
+        demo=True,
+        partner_simulator_url=simulator,
+        partner_simulator_key=key,
+        orders_s=2.0,
+        token_secret=DEMO_TOKEN_SECRET,
+        token_key_set=None,
+    )
+
+
+def _base_path(url: str) -> Path:
+    """Where the demo's other files lie: beside its database."""
+    return Path(sqlite_path(url)) if url.startswith("sqlite") else Path("saxaul-demo.db")
+
+
+def _log_to(path: Path) -> None:
+    """Logs go to a file, so that they don't run through the picture."""
+    logs.configure("INFO", as_json=True)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(path.open("a", encoding="utf-8"))
+
+
+async def _settled(settings: Settings, seed: int, console: Console) -> list[Villager]:
+    columns = (TextColumn("Six weeks of village life"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("seeding")
+        async with open_engine(settings) as engine:
+            return await settle(
+                engine, seed, lambda done, total: bar.update(task, completed=100 * done / total)
+            )
+
+
+async def _until_ended(for_s: float | None, *works: Coroutine[Any, Any, None]) -> None:
+    """Let the works run until a signal comes or the time is over; a work that fails ends all with its error."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_ in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_, ended.set)
+    tasks = [asyncio.create_task(work) for work in works]
+    waiting = asyncio.create_task(ended.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], timeout=for_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, *tasks):
+        task.cancel()
+    await asyncio.gather(waiting, *tasks, return_exceptions=True)
+    for task in done:
+        if task is not waiting:
+            task.result()
+
+
+# --- ports and the partner --------------------------------------------------------------------------
+
+
+def free_port(wanted: int | None) -> int:
+    """The port that was asked for, else 8000 or the next free one. Raises SettingsError."""
+    for port in [wanted] if wanted is not None else range(PORT, PORT + PORTS_TRIED):
+        with closing(socket.socket()) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                listener.bind((HOST, port))
+                return listener.getsockname()[1]
+    taken = (
+        f"port {wanted} is taken" if wanted is not None else f"ports {PORT} to {PORT + PORTS_TRIED} are taken"
+    )
+    raise SettingsError(f"{taken}; name another with --port")
+
+
+@asynccontextmanager
+async def _simulator(base: Path, port: int, key: str) -> AsyncIterator[str]:
+    """The simulated NGO in its own process, with its own port and database; yields its address."""
+    its_port = free_port(0)
+    callback = f"http://{HOST}:{port}/v1/partners/simulator-ngo/messages"
+    log = base.with_suffix(".ngo.log").open("ab")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "partners.simulator", "--port", str(its_port), "--key", key),
+        *("--database", str(base.with_suffix(".ngo.db")), "--callback", callback),
+        *("--speed", str(SIMULATOR_SPEED)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=os.name == "posix",
+    )
+    log.close()
+    try:
+        await _wait_for(its_port, process)
+        yield f"http://{HOST}:{its_port}"
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _wait_for(port: int, process: asyncio.subprocess.Process) -> None:
+    """Until the simulator answers. Raises SettingsError where it ends instead."""
+    deadline = asyncio.get_running_loop().time() + SIMULATOR_START_S
+    while process.returncode is None and asyncio.get_running_loop().time() < deadline:
+        try:
+            _, sender = await asyncio.open_connection(HOST, port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            sender.close()
+            return
+    raise SettingsError("the partner simulator did not start; its log (….ngo.log) says why")
+
+
+# --- what to try ------------------------------------------------------------------------------------
+
+
+def _introduce(console: Console, settings: Settings, visitor: Villager, base: Path) -> None:
+    """Addresses, a token, and the next thing to try."""
+    token = sign_demo_token(
+        settings.token_secret, visitor.user, audience=settings.token_audience, ttl_s=TOKEN_TTL_S
+    )
+    http = f"http://{settings.host}:{settings.port}"
+    socket_url = f"ws://{settings.host}:{settings.port}/connection/websocket"
+    database = f" --database {settings.database_url}"
+    text = f"""
+A village of {visitor.name} and friends lives in {settings.database_url}.
+
+  HTTP        {http}  (documented at {http}/openapi.json, state at {http}/readyz)
+  WebSocket   {socket_url}
+  you are     user {visitor.user}, {visitor.name}
+  token       {token}
+
+Look around:
+
+  TOKEN={token}
+  curl -s -H "Authorization: Bearer $TOKEN" {http}/v1/forests/{visitor.user}
+
+Connect with an official SDK (pip install centrifuge-python), and collect what is ripe:
+
+  import asyncio, time, uuid
+  from centrifuge import Client
+
+  async def main():
+      client = Client("{socket_url}", token="{token}")
+      await client.connect()
+      forest = (await client.rpc("forest.get", {{}})).data
+      ripe = [ball["id"] for ball in forest["balls"] if ball["status"] == "ripe"]
+      stamp = f"{{time.time_ns() // 1_000_000:012x}}"
+      key = f"{{stamp[:8]}}-{{stamp[8:]}}-7{{uuid.uuid4().hex[:3]}}-8{{uuid.uuid4().hex[:3]}}-{{uuid.uuid4().hex[:12]}}"
+      print((await client.rpc("ball.collect", {{"key": key, "balls": ripe[:50]}})).data)
+      await client.disconnect()
+
+  asyncio.run(main())
+
+In another terminal:
+
+  saxaul explain ball ID{database}      how the grams of a ball came about
+  saxaul check{database}                audit the whole village
+
+Logs: {base.with_suffix(".log")}
+"""
+    console.print(text, markup=False)
