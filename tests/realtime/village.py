@@ -52,10 +52,13 @@ class Village:
         """Register the source that reports everything."""
         await self.do(c.AddSource(self.key(), SOURCE, "City", "s" * 32, ("bus", "metro", "walking")))
 
+    async def open_user_without_source(self, name: str) -> str:
+        """An account that nobody reports for; its id as the wire has it."""
+        return str((await self.do(c.OpenAccount(self.key(), f"ref-{name}", name, "Asia/Shanghai")))["user"])
+
     async def open_user(self, name: str) -> str:
         """An account that is linked to the source; its id as the wire has it."""
-        reply = await self.do(c.OpenAccount(self.key(), f"ref-{name}", name, "Asia/Shanghai"))
-        user = str(reply["user"])
+        user = await self.open_user_without_source(name)
         await self.do(
             c.LinkSource(self.key(), int(user), SOURCE, f"subject-{user}", ("bus", "metro", "walking"))
         )
