@@ -1,6 +1,7 @@
 """Places where a test may kill or trip the process, to prove that nothing acknowledged is ever lost.
 
 Off unless SAXAUL_FAILPOINTS names them: `writer.saved=0.02,writer.committed=0.02` dies there with that chance.
+writer.saved: rows written, not committed; writer.committed: committed, not answered; writer.answered: answered.
 """
 
 import os

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,14 +14,16 @@ from typing import Any
 
 import uvicorn
 
+from engine import logs
 from engine.admin import SubmitAll, serving_admin, through_socket
 from engine.api.app import make_app
+from engine.api.drain import begin_to_drain
 from engine.api.parts import Parts
 from engine.api.tokens import KeySet, TokenVerifier
 from engine.clock import Clock
 from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
-from engine.domain import GAME, Domain
+from engine.domain import GAME, JOBS, Domain
 from engine.explain import explain_ball
 from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
@@ -28,14 +32,21 @@ from engine.realtime.parts import Realtime
 from engine.realtime.snapshot import Snapshots
 from engine.realtime.socket import Front, make_listener
 from engine.realtime.upkeep import Audience, Bus, Upkeep
+from engine.relay import Relay
 from engine.rulebook import load_rulebook
+from engine.schedule import Job, Schedule
 from engine.settings import Settings
 from engine.store.database import Database, sqlite_path
 from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
+from partners.api import Desk, partners_router
 from partners.domain import partners_domain
+from partners.jobs import follow_up, form_orders
+from partners.outbox import destinations, partners_outbox
+from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
+from partners.terms import Hurry
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +70,7 @@ class Engine:
     bus: Bus
     writer: Writer
     domains: Sequence[Domain]
+    registry: Registry
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -102,7 +114,10 @@ async def open_engine(
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
-        domains = (GAME, partners_domain())
+        registry = build_registry(_partners(settings))
+        stack.push_async_callback(registry.close)
+        hurry = Hurry() if settings.demo else None
+        domains = (GAME, JOBS, partners_domain(registry.terms.values(), hurry))
         audience = Audience(hub, bus)
         writer = Writer(db, domains, lambda: rules, audience, clock, settings.queue_commands_max)
         writer.start()
@@ -111,7 +126,7 @@ async def open_engine(
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
             await stack.enter_async_context(serving_admin(path, writer, kinds))
-        yield Engine(settings, db, epoch, rules, clock, hub, bus, writer, domains)
+        yield Engine(settings, db, epoch, rules, clock, hub, bus, writer, domains, registry)
 
 
 @asynccontextmanager
@@ -152,8 +167,14 @@ async def serving(
         listener = make_listener(settings.host, settings.port, engine.hub.limits)
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))
+        relay = _relay(engine)
+        relay.start()
+        stack.push_async_callback(relay.stop)
         await stack.enter_async_context(_running(server.serve(sockets=[listener]), ends_by=server.end))
-        stack.callback(_begin_to_drain, parts)
+        schedule = _schedule(engine, parts)
+        schedule.start()
+        stack.push_async_callback(schedule.stop)
+        stack.push_async_callback(begin_to_drain, parts)
         host, port = listener.getsockname()[:2]
         gc.collect()
         gc.freeze()  # what lives as long as the process is never looked at again
@@ -162,6 +183,7 @@ async def serving(
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    logs.configure(settings.log_level, settings.log_json)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_ in (signal.SIGTERM, signal.SIGINT):
@@ -203,6 +225,38 @@ def _parts(engine: Engine) -> Parts:
         explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
+        routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
+    )
+
+
+def _partners(settings: Settings) -> list[PartnerSettings]:
+    """The partners that can be reached: for now the simulator, where its address is set."""
+    address, key = settings.partner_simulator_url, settings.partner_simulator_key
+    if not address or not key:
+        return []
+    return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]
+
+
+def _relay(engine: Engine) -> Relay:
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    table = destinations(engine.registry.adapters)
+    return Relay(engine.writer, engine.db, partners_outbox(), table, name)
+
+
+def _schedule(engine: Engine, parts: Parts) -> Schedule:
+    settings, writer, db = engine.settings, engine.writer, engine.db
+    return Schedule(
+        db,
+        writer,
+        engine.hub,
+        engine.clock,
+        parts.jobs,
+        announce_s=settings.announce_s,
+        expiry_s=settings.expiry_s,
+        others=(
+            Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
+            Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
+        ),
     )
 
 
@@ -234,10 +288,6 @@ class _Server(uvicorn.Server):
     def end(self) -> None:
         """Close listeners and connections."""
         self.should_exit = True
-
-
-def _begin_to_drain(parts: Parts) -> None:
-    parts.is_draining = True
 
 
 @asynccontextmanager

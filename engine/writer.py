@@ -198,6 +198,7 @@ class Writer:
         self._answer(posts, None)
         self._audience.publish(items)
         self._audience.flush()
+        failpoints.hit("writer.answered")
         return None
 
     def _answer(self, posts: Sequence[_Post], fault: Outcome | None) -> None:
@@ -249,7 +250,7 @@ class Writer:
                 if failpoints.is_on(failpoints.ACK_EARLY):
                     self._answer(posts, None)
                     self._audience.flush()
-                    await asyncio.sleep(0.01)
+                    failpoints.hit("writer.answered")
         except BaseException:
             self._cache = None
             raise

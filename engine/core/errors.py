@@ -5,6 +5,8 @@ CODES: dict[str, str] = {
     "key_reused": "This idempotency key is bound to another command or another user.",
     "bad_request": "The request does not have the expected shape.",
     "forbidden": "This caller may not do that.",
+    "token_expired": "The token's time is over; fetch a new one.",
+    "token_invalid": "The token is forged, foreign or broken.",
     "overloaded": "The engine is busy; try again shortly with the same key.",
     "unavailable": "The database is away; try again shortly with the same key.",
     "internal": "The engine failed on this command; nothing was changed.",
