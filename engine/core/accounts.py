@@ -243,7 +243,7 @@ def link_source(state: GameState, command: LinkSource, context: Context) -> Deci
     if known is not None and known.withdrawn_at is None and known.user_id != command.user:
         raise Rejected("subject_taken", source=command.source)
     behaviours = sorted(set(command.behaviours))
-    reply = {"source": command.source, "subject": command.subject, "behaviours": behaviours}
+    reply: dict[str, object] = {"source": command.source, "behaviours": behaviours}  # replies stay, subjects go
     link = Link(command.source, command.subject, command.user, behaviours, context.now, None)
     return Decision([LinkChanged(link, known is None)], reply)
 
@@ -252,7 +252,7 @@ def withdraw_link(state: GameState, command: WithdrawLink, context: Context) -> 
     link = state.links.get((command.source, command.subject))
     if link is None or link.user_id != command.user:
         raise Rejected("not_linked")
-    reply = {"source": command.source, "subject": command.subject}
+    reply: dict[str, object] = {"source": command.source}
     if link.withdrawn_at is not None:
         return Decision([], reply)
     return Decision([LinkChanged(replace(link, withdrawn_at=context.now), False)], reply)
