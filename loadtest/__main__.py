@@ -1,6 +1,8 @@
 """The one command: `python -m loadtest` measures everything and prints the tables; `--help` lists the rest."""
 
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -72,17 +74,16 @@ def run(
     sizes = (
         Sizes.small() if quick else Sizes(rounds=rounds, measure_s=seconds, warm_up_s=min(1.0, seconds / 3))
     )
+    target = json_to or Path("loadtest/results") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
     with stable(SMALL_SCALE if quick else scale, cache) as (ready, say):
         bench = Bench(ready, sizes, wanted, say)
-        tables = [made for name in chosen for made in SCENARIOS[name](bench)]
         environment = measure.environment() | _databases(ready, wanted)
-    for made in tables:
-        console.print(made)
-    report.print_environment(console, environment)
-    target = json_to or Path("loadtest/results") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
-    report.write_json(
-        target, {"environment": environment, "scale": ready.population.users / 200_000, **bench.results}
-    )
+        report.print_environment(console, environment)
+        for name in chosen:
+            for made in SCENARIOS[name](bench):
+                console.print(made)
+            figures = {"environment": environment, "users": ready.population.users, **bench.results}
+            report.write_json(target, figures)  # after each scenario: a later one may fail or be interrupted
     console.print(f"All figures: {target}", highlight=False)
 
 
@@ -151,6 +152,7 @@ def _choice(text: str, allowed: tuple[str, ...]) -> tuple[str, ...]:
 @contextmanager
 def stable(scale: float, cache: Path | None) -> Iterator[tuple[Stable, "Say"]]:
     """A stable with a folder for this run, under a progress display; everything is ended and removed afterwards."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     kept = cache or default_cache()
     kept.mkdir(parents=True, exist_ok=True)
     kept.chmod(0o755)  # PostgreSQL may run as another user

@@ -13,7 +13,7 @@ from loadtest.measure import middle
 from loadtest.population import Population, Presses
 from loadtest.report import number, spread, table
 
-PER_S_MAX = 40_000  # presses are laid out for at most this rate
+PER_S_MAX = 20_000  # presses are laid out for at most this rate
 FLOORS = {"sqlite": 0.3, "postgresql": 0.2}
 Rounds = dict[str, list[dict[str, Any]]]
 
