@@ -1,7 +1,7 @@
 """From a reported activity to a growing ball and an entry of the carbon record, and back again."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from engine.core.commands import ReportActivity, ReverseActivity
@@ -15,10 +15,10 @@ from engine.core.events import (
     Decision,
     RevisionRecorded,
 )
-from engine.core.quantify import assess
+from engine.core.quantify import Assessment, assess, counted_at
 from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce
 from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
-from engine.core.units import HOUR_MS, instant, local_day, local_instant
+from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
 
 
 def _periods(on: date | str) -> tuple[str, str]:
@@ -109,22 +109,40 @@ def _answer(
     return reply
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A report with what counts for it: whose it is, its local day, and the rule in force on that day."""
+
+    command: ReportActivity
+    user: User
+    behaviour: Behaviour
+    rule: BehaviourInForce
+    on: date
+    context: Context
+
+    def assess(self) -> Assessment:
+        """What the act is worth, before caps of the day and month."""
+        command = self.command
+        return assess(
+            self.context.rules,
+            command.behaviour,
+            command.quantity,
+            command.unit,
+            self.on,
+            command.attributes,
+            self.user.province,
+        )
+
+
 def _accept(state: GameState, command: ReportActivity, user: User, context: Context) -> Decision:
-    behaviour, rule, on = _rule_of(command, user, context)
-    worth = assess(
-        context.rules,
-        command.behaviour,
-        command.quantity,
-        command.unit,
-        on,
-        command.attributes,
-        user.province,
-    )
+    reading = _read(command, user, context)
+    behaviour, rule, on = reading.behaviour, reading.rule, reading.on
+    worth = reading.assess()
     granted = _grant(state, user.id, rule, command.behaviour, on, worth.energy_g, None)
     today = local_day(context.now, user.zone_at(context.now))
     is_late = (today - on).days > rule.ball.late_limit_d
     activity_id = context.new_id()
-    ripens_at = _ripens_at(command, user, rule.ball, on, context)
+    ripens_at = _ripens_at(reading)
     activity = Activity(
         id=activity_id,
         source=command.source,
@@ -150,10 +168,8 @@ def _accept(state: GameState, command: ReportActivity, user: User, context: Cont
     return Decision([accepted], _answer(command.activity, "accepted", activity, reason))
 
 
-def _rule_of(
-    command: ReportActivity, user: User, context: Context
-) -> tuple[Behaviour, BehaviourInForce, date]:
-    """The behaviour, what is in force for it on the act's local day, and that day. Raises Rejected."""
+def _read(command: ReportActivity, user: User, context: Context) -> _Reading:
+    """What is in force for the report on the act's local day. Raises Rejected."""
     behaviour = context.rules.behaviours.get(command.behaviour)
     if behaviour is None:
         raise Rejected("unknown_behaviour", behaviour=command.behaviour)
@@ -171,34 +187,25 @@ def _rule_of(
     rule = behaviour.on(on)
     if rule is None:
         raise Rejected("not_in_force", behaviour=command.behaviour, on=on.isoformat())
-    return behaviour, rule, on
+    return _Reading(command, user, behaviour, rule, on, context)
 
 
-def _ripens_at(command: ReportActivity, user: User, policy: BallPolicy, on: date, context: Context) -> int:
+def _ripens_at(reading: _Reading) -> int:
     """When the ball ripens by rule; a report that comes late ripens on acceptance."""
+    command, user, context, policy = reading.command, reading.user, reading.context, reading.rule.ball
     zone = user.zone_at(context.now)
+    next_day = reading.on + timedelta(days=1)
     if policy.ripens == "morning":
         offset_s = ripening_offset_s(user.id, policy.morning_window_min * 60)
-        due_at = local_instant(on + timedelta(days=1), policy.morning_from_min * 60 + offset_s, zone)
+        due_at = local_instant(next_day, policy.morning_from_min * 60 + offset_s, zone)
     else:
-        base_at = _instant_of(command.attributes, policy.counts_from)
-        if base_at is None:
-            base_at = command.at
-        if base_at is None:
-            base_at = local_instant(on + timedelta(days=1), 0, zone)
+        act_at = command.at if command.at is not None else local_instant(next_day, 0, zone)
+        base_at = counted_at(reading.rule, act_at, command.attributes)
+        tolerance_ms = context.rules.game_on(reading.on).future_tolerance_s * SECOND_MS
+        if base_at != act_at and base_at > context.now + tolerance_ms:
+            raise Rejected("in_future", attribute=policy.counts_from)
         due_at = base_at + policy.ripen_delay_h * HOUR_MS
     return max(due_at, context.now)
-
-
-def _instant_of(attributes: Mapping[str, object], name: str) -> int | None:
-    """The instant that the rule names (act, completion, weighing, visit), if it is an attribute of its own."""
-    value = attributes.get(name)
-    if value is None:
-        return None
-    try:
-        return instant(str(value))
-    except (ValueError, OverflowError) as problem:
-        raise Rejected("bad_attribute", attribute=name) from problem
 
 
 def _new_ball(activity: Activity, behaviour: Behaviour, policy: BallPolicy, ripens_at: int) -> Ball:
@@ -307,82 +314,56 @@ def _revise(
         if told.content == command.content:
             return Decision([], _answer(command.activity, "duplicate", known))
         raise Rejected("activity_conflict")
-    behaviour, rule, on = _rule_of(command, user, context)
-    if on.isoformat() != known.on:
+    reading = _read(command, user, context)
+    if reading.on.isoformat() != known.on:
         raise Rejected("activity_conflict")
-    worth = assess(
-        context.rules,
-        command.behaviour,
-        command.quantity,
-        command.unit,
-        on,
-        command.attributes,
-        user.province,
-    )
-    late = _too_late(state, command, known, user, rule.ball, on, context)
+    worth = reading.assess()
+    late = _too_late(state, reading, known)
     if late is not None or known.status != "accepted" or revision < (known.revision or 0):
         recorded = RevisionRecorded(
             known.id, revision, str(command.quantity), command.content, context.now, True
         )
         return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
-    granted = _grant(state, user.id, rule, command.behaviour, on, worth.energy_g, known)
-    return _revised_decision(
-        state, command, known, behaviour, rule.ball, granted, worth.avoided_mg, worth.trace, user, on, context
-    )
+    granted = _grant(state, user.id, reading.rule, command.behaviour, reading.on, worth.energy_g, known)
+    event, revised = _revision(state, reading, known, granted, worth)
+    return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
 
 
-def _too_late(
-    state: GameState,
-    command: ReportActivity,
-    known: Activity,
-    user: User,
-    policy: BallPolicy,
-    on: date,
-    context: Context,
-) -> str | None:
+def _too_late(state: GameState, reading: _Reading, known: Activity) -> str | None:
     """Why a revision counts no more: its ball has ripened, or would have if it had had grams."""
     ball = state.balls.get(known.id)
-    ripens_at = ball.ripens_at if ball is not None else _ripens_at(command, user, policy, on, context)
-    return "after_ripening" if ripens_at <= context.now else None
+    ripens_at = ball.ripens_at if ball is not None else _ripens_at(reading)
+    return "after_ripening" if ripens_at <= reading.context.now else None
 
 
-def _revised_decision(
-    state: GameState,
-    command: ReportActivity,
-    known: Activity,
-    behaviour: Behaviour,
-    policy: BallPolicy,
-    granted: _Granted,
-    avoided_mg: int,
-    trace: dict[str, object],
-    user: User,
-    on: date,
-    context: Context,
-) -> Decision:
-    revised = Activity(**{name: getattr(known, name) for name in Activity.__slots__})
-    revised.energy_g, revised.avoided_mg = granted.energy_g, avoided_mg
+def _revision(
+    state: GameState, reading: _Reading, known: Activity, granted: _Granted, worth: Assessment
+) -> tuple[ActivityRevised, Activity]:
+    """The fact that the total has changed, and the activity as it stands after it."""
+    command, policy = reading.command, reading.rule.ball
+    revised = replace(known, energy_g=granted.energy_g, avoided_mg=worth.avoided_mg)
     needs_ball = granted.energy_g > 0 and state.balls.get(known.id) is None
-    ripens_at = _ripens_at(command, user, policy, on, context)
+    ball = _new_ball(revised, reading.behaviour, policy, _ripens_at(reading)) if needs_ball else None
     floor_g, share_min_g, share_max_g = _bounds(granted.energy_g, policy)
     event = ActivityRevised(
         source=command.source,
         activity=command.activity,
         id=known.id,
-        user=user.id,
+        user=reading.user.id,
         revision=command.revision or 0,
         quantity=str(command.quantity),
         content=command.content,
         energy_delta_g=granted.energy_g - known.energy_g,
-        avoided_delta_mg=avoided_mg - known.avoided_mg,
-        ball=_new_ball(revised, behaviour, policy, ripens_at) if needs_ball else None,
+        avoided_delta_mg=worth.avoided_mg - known.avoided_mg,
+        ball=ball,
         floor_g=floor_g,
         share_min_g=share_min_g,
         share_max_g=share_max_g,
-        cap_periods=_periods(on),
-        trace={**trace, "granted": granted.trace()},
-        at=context.now,
+        cap_periods=_periods(reading.on),
+        trace={**worth.trace, "granted": granted.trace()},
+        at=reading.context.now,
     )
-    return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
+    return event, revised
 
 
 # --- reversal -------------------------------------------------------------------------------------
