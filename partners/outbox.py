@@ -48,21 +48,21 @@ def deliver_to(adapter: Adapter) -> Deliver:
 
 async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
     order, payload = int(delivery.details["order"]), delivery.details["payload"]
-    kind = str(delivery.details["kind"])
+    kind, key = str(delivery.details["kind"]), str(delivery.details["key"])
     if kind == "read" or delivery.details["mode"] == "read":
         answer = await adapter.fetch_status(order)
         # Reading back tells of the order; only for `submit` and `read` is its state the answer itself.
         return answer if kind in ("submit", "read") or answer.outcome != "done" else _read_back(kind, answer)
     if kind == "submit":
-        return await adapter.submit(OrderSheet(**payload), delivery.id)
+        return await adapter.submit(OrderSheet(**payload), key)
     if kind == "cancel":
         if not adapter.capabilities.cancels:
             return Answer("done", "this partner can't be asked to cancel")
-        return await adapter.cancel(order, str(payload.get("reason", "")), delivery.id)
+        return await adapter.cancel(order, str(payload.get("reason", "")), key)
     if not adapter.capabilities.reads_messages:
         return Answer("done", "this partner reads no messages")
     about = str(payload.get("needs_info") or "an answer to this order is due")
-    return await adapter.remind(order, about, delivery.id)
+    return await adapter.remind(order, about, key)
 
 
 def _read_back(kind: str, answer: Answer) -> Answer:

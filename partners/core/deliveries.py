@@ -23,7 +23,7 @@ ReportEvents = Callable[[PartnerState, PlantingOrder, PartnerReport, Context], l
 
 
 def delivery_id(kind: str, order: int) -> str:
-    """The one outbox row of this kind for an order; it also is the key that the receiver sees."""
+    """The one outbox row of this kind for an order."""
     return f"{kind}:{order}"
 
 
@@ -62,6 +62,7 @@ def claim_deliveries(state: PartnerState, command: ClaimDeliveries, context: Con
                 "destination": row.destination,
                 "kind": row.kind,
                 "order": row.order_id,
+                "key": f"{name}:{row.created_at}",
                 "mode": "send" if doing == "sending" else "read",
                 "attempt": row.attempts + 1,
                 "payload": row.payload,

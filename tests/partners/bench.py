@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import httpx
 from engine.clock import Clock
 from engine.core import commands as game
 from engine.core.rules import RuleBook
+from engine.core.units import local_day
 from engine.domain import GAME
 from engine.publication import Item
 from engine.relay import Relay
@@ -99,8 +102,8 @@ class Bench:
         options = {"poll_s": 0.05, "name": "relay-1"} | options
         return Relay(self.writer, self.db, partners_outbox(), destinations(self.registry.adapters), **options)
 
-    async def run_until(self, done: Callable[[], Any], within_s: float = 15.0) -> None:
-        """Jobs and relay work until `done` (async) is true."""
+    async def run_until(self, done: Callable[[], Any], within_s: float = 15.0, hurry: bool = False) -> None:
+        """Jobs and relay work until `done` (async) is true; in a hurry, no time is spent waiting for what is next."""
         relay = self.relay()
         relay.start()
         try:
@@ -113,8 +116,19 @@ class Bench:
                 await jobs.form_orders(self.writer, self.db)
                 await jobs.follow_up(self.writer, self.db)
                 await asyncio.sleep(0.05)
+                if hurry and not relay._attempts:
+                    await self._to_what_is_next()
         finally:
             await relay.stop()
+
+    async def _to_what_is_next(self) -> None:
+        sql = "SELECT min({0}) FROM {1} WHERE {0} IS NOT NULL"
+        found = await self.rows(sql.format("next_at", "deliveries"))
+        if found == [(None,)]:
+            found = await self.rows(sql.format("due_at", "partner_orders") + " AND held = ''")
+        times = [at for (at,) in found if at is not None]
+        if times:
+            self.clock.shift_ms += max(0, min(times) - self.clock.now_ms())
 
     async def states(self) -> list[str]:
         return [state for (state,) in await self.rows("SELECT state FROM partner_orders ORDER BY id")]
@@ -125,6 +139,7 @@ async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> Asyn
     """Game and partners on the database, every programme in a hurry."""
     await migrate(url)
     db = await open_database(url)
+    await db.reserve_ids(secrets.randbelow(2**40))  # so that no two tests share an order number at one NGO
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
     domain = partners_domain(registry.terms.values(), Hurry())
@@ -143,10 +158,11 @@ class Ngo:
     """A running simulator."""
 
     address: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
 
     def settings(self, **changes: Any) -> PartnerSettings:
-        return PartnerSettings(SIMULATOR_PARTNER, "simulator", self.address, (KEY,), {"poll_s": 1, **changes})
+        changes = {"poll_s": 1, **changes}
+        return PartnerSettings(SIMULATOR_PARTNER, "simulator", self.address, (KEY,), changes, timeout_s=0.5)
 
     def faults(self, **wishes: Any) -> None:
         self._call("PUT", "/control/faults", wishes)
@@ -206,7 +222,5 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the simulator does not answer")
 
 
-def _today(clock: Clock) -> Any:
-    from engine.core.units import local_day
-
+def _today(clock: Clock) -> date:
     return local_day(clock.now_ms(), "UTC")

@@ -83,16 +83,12 @@ def running(
 async def party(running: tuple[Ngo, str]) -> AsyncIterator[Party]:
     ngo, name = running
     ngo.faults()
-    registry = build_registry([_with_timeout(ngo, PARTNERS[name][1])])
+    registry = build_registry([ngo.settings(**PARTNERS[name][1])])
     adapter = next(iter(registry.adapters.values()))
     try:
         yield Party(adapter, ngo, orders=1000 * len(ngo.calls()) + 100)
     finally:
         await registry.close()
-
-
-def _with_timeout(ngo: Ngo, changes: dict[str, str]) -> PartnerSettings:
-    return replace(ngo.settings(**changes), timeout_s=0.5)
 
 
 async def test_an_order_arrives_and_its_answer_names_it(party: Party) -> None:
