@@ -31,6 +31,7 @@ format: $(VENV)/.ready-test ## put the code into its one form
 
 docs: $(VENV)/.ready-test ## renew what the documents take from the code
 	$(BIN)/python -m tests.house.settings_table
+	$(BIN)/python -m tests.realtime.describe
 
 bench: $(VENV)/.ready-load ## the benchmark table (minutes; nothing else should run beside it)
 	$(BIN)/python -m loadtest $(ARGS)
