@@ -206,10 +206,10 @@ def _caps_words(granted: Mapping[str, Any]) -> list[str]:
     if not granted or reason is None:
         return ["No cap of the day or month was reached."]
     period, kind = ("day", reason[8:]) if reason.startswith("cap_day_") else ("month", reason[10:])
-    used = ", ".join(granted.get("used_by", ())) or "no other activity"
+    used = ", ".join(granted.get("used_by", ()))
     what = "number of activities" if kind == "count" else "grams"
     left = f"{granted['energy_g']} g of {granted['raw_g']} g"
-    return [f"The cap on the {what} of the {period} left {left} (used by: {used})."]
+    return [f"The cap on the {what} of the {period} left {left}" + (f" (used by: {used})." if used else ".")]
 
 
 def _policy(ball: Ball, activity: Activity, rules: RuleBook) -> dict[str, Any]:

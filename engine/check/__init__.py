@@ -21,6 +21,20 @@ Extra = tuple[Sequence[str], Callable[[Reader], AsyncIterator[tuple[str, str, st
 """Another domain's laws in words, and a function that yields (code, place, what was expected and found)."""
 
 
+_COUNTED = (
+    "journal rows",
+    "transfers",
+    "publications",
+    "users",
+    "activities",
+    "balls",
+    "takes",
+    "caps",
+    "commitments",
+    "trees",
+)
+
+
 async def audit(
     db: Database,
     rules: RuleBook,
@@ -29,6 +43,7 @@ async def audit(
 ) -> Findings:
     """Go through the whole database. Raises DatabaseAway."""
     findings = Findings()
+    findings.counts.update(dict.fromkeys(_COUNTED, 0))
     with open_scratch() as scratch:
         async with db.snapshot() as view:
             kinds = await kinds_of(view)

@@ -164,7 +164,7 @@ def _check_takers(ball: Ball, scratch: Scratch, secrets: dict[str, bytes], findi
         left_g -= energy_g
     for user in takes.keys() - seen:
         findings.tell(
-            "taker_missing", place, f"user {user} was given {takes[user][0]} g and is not among the takers"
+            "taker_missing", place, f"expected user {user} among the takers with {takes[user][0]} g"
         )
     friends_g = sum(energy_g for user, energy_g, _ in ball.takers if user != ball.owner)
     if friends_g > ball.full_g - ball.floor_g:

@@ -205,10 +205,10 @@ async def _reports(engine: Engine, planned: Sequence[tuple[int, Any]]) -> None:
 
 def _be_at(engine: Engine, at: int) -> None:
     """Shift the clock so that it is that instant now, never back and never ahead of the host's."""
-    host = engine.clock.now_ms() - engine.clock.shift_ms
-    engine.clock.shift_ms = min(
-        0, max(engine.clock.shift_ms if engine.clock.shift_ms else at - host, at - host)
-    )
+    shift_ms = at - (engine.clock.now_ms() - engine.clock.shift_ms)
+    if engine.clock.shift_ms:
+        shift_ms = max(shift_ms, engine.clock.shift_ms)
+    engine.clock.shift_ms = min(0, shift_ms)
 
 
 async def _submit(engine: Engine, commands: Sequence[Any]) -> list[Outcome]:

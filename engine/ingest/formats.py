@@ -104,7 +104,7 @@ def _from_cells(cells: Mapping[str, str]) -> Reported:
     wire: dict[str, object] = {name: cells[name] for name in FIELDS if cells.get(name, "") != ""}
     _number("quantity", str(wire.get("quantity", "")))
     if "revision" in wire:
-        wire["revision"] = int(_number("revision", str(wire["revision"])))
+        wire["revision"] = _count("revision", str(wire["revision"]))
     wire["attributes"] = {
         name.removeprefix(ATTRIBUTE_PREFIX): value
         for name, value in cells.items()
@@ -227,6 +227,13 @@ def _number(name: str, text: str) -> Decimal:
     if number is None or not number.is_finite():
         raise _BadRow(f"{name} {_short(text)} is not a number")
     return number
+
+
+def _count(name: str, text: str) -> int:
+    """A whole number in digits."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_CHARACTERS_MAX):
+        raise _BadRow(f"{name} {_short(text)} is not a whole number")
+    return int(text)
 
 
 def _short(text: str, characters_max: int = 60) -> str:
