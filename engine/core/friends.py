@@ -73,7 +73,7 @@ def answer(state: GameState, command: AnswerFriend, context: Context) -> Decisio
 
 def remove(state: GameState, command: RemoveFriend, context: Context) -> Decision:
     active_user(state, command.user)
-    mine, theirs = _states(state, command)
+    mine, _ = _states(state, command)
     if mine not in ("friends", "asked"):
         raise Rejected("not_friends")
     ended = FriendshipEnded(command.user, command.friend, mine == "friends")

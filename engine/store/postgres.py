@@ -4,8 +4,8 @@ Knows nothing of commands. `synchronous_commit` is left as the server has it: on
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +30,7 @@ AWAY = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a session cut by the server may surface as
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -177,17 +178,15 @@ class PostgresDatabase:
         await self._pool.close()
 
 
-class _translated:
+@contextmanager
+def _translated() -> Iterator[None]:
     """The driver's many errors as the two that the writer knows."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
-        if isinstance(problem, IN_THE_WAY):
-            raise Conflict(str(problem)) from problem
-        if isinstance(problem, AWAY):
-            raise DatabaseAway(str(problem) or type(problem).__name__) from problem
+    try:
+        yield
+    except IN_THE_WAY as problem:
+        raise Conflict(str(problem)) from problem
+    except AWAY as problem:
+        raise DatabaseAway(str(problem) or type(problem).__name__) from problem
 
 
 def plain_url(url: str) -> str:

@@ -73,7 +73,7 @@ def test_friends_never_get_below_the_floor_and_the_owner_gets_the_rest(world: Wo
 
 
 def test_an_odd_ball_rounds_the_floor_up(world: World) -> None:
-    user, friend = world.village(2)
+    user, _ = world.village(2)
     number = world.ball(user, "invoice-1", "e-invoice")
     ball = world.state.balls[number]
     assert (ball.full_g, ball.floor_g) == (5, 3)

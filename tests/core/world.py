@@ -1,4 +1,4 @@
-"""A whole game in memory for tests of the core: the pure functions, a clock that is set by hand, and books kept apart."""
+"""A whole game in memory for tests of the core: the pure functions, a clock set by hand, and books kept apart."""
 
 from collections import Counter
 from dataclasses import dataclass, field

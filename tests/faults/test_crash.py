@@ -12,6 +12,7 @@ import pytest
 from engine.store.opening import open_database
 from tests.conftest import StartServer
 from tests.faults.village import Village, make_village
+from tests.support.process import StartFailed
 from tests.support.raw_socket import RawSocket
 from tests.support.server import Server, new_key
 
@@ -94,7 +95,16 @@ async def crash_rounds(server: Server, load: Load, rounds: int) -> None:
         for key, press in load.presses.items():
             if press.reply is not None and changed_something(press.reply):
                 assert stored.get(key) == press.reply, f"round {number}: {key} was acknowledged and is lost"
-        await server.start()
+        await start_again(server)
+
+
+async def start_again(server: Server) -> None:
+    """Failpoints may strike while it starts, too."""
+    for _ in range(5):
+        with contextlib.suppress(StartFailed):
+            await server.start()
+            return
+    await server.start()
 
 
 async def retry_all(server: Server, load: Load) -> None:

@@ -204,6 +204,6 @@ async def test_constraints_hold_when_the_code_does_not(url: str) -> None:
     async with bench(url) as game:
         [one] = await users(game, 1)
         for sql in ("UPDATE users SET wallet_g = -1 WHERE id = ?", "UPDATE users SET debt_g = -1 WHERE id = ?"):
-            with pytest.raises(Exception, match="(?i)constraint"):
+            with pytest.raises(Exception, match=r"(?i)constraint"):
                 async with game.db.write() as tx:
                     await tx.execute(sql, one)
