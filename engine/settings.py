@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     history_bytes_max: int = Field(268_435_456, description="Memory for all publications kept.")
     queue_commands_max: int = Field(20_000, description="Commands that may wait for the writer.")
     drain_s: float = Field(10.0, description="Time in which connections are closed at shutdown.")
+    drain_notice_s: float = Field(
+        0.0, description="How long readiness fails before that, for load balancers to notice."
+    )
     signature_tolerance_s: int = Field(300, description="How old a signed request may be.")
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
