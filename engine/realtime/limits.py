@@ -22,6 +22,9 @@ class Limits:
     ping_s: int = 25
     pong_within_s: float = 9.0
     expiry_grace_s: float = 25.0  # how long a connection outlives its token, for the SDK to refresh it
+    catch_up_within_s: float = (
+        10.0  # a client that reads nothing for so long, with more waiting, is closed (3008)
+    )
     slow_grace_s: float = (
         5.0  # how long a closed connection may still read what is queued, then its socket is freed
     )

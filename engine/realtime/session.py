@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import structlog
 
 from engine.core.errors import Rejected
@@ -21,6 +20,7 @@ from engine.realtime import protocol
 from engine.realtime.methods import BadParams, Method, Read, Write, decode_params
 from engine.realtime.parts import PROTOCOL_VERSION, Realtime, Wire
 from engine.realtime.protocol import BadFrame, Close, Command, Fault, ProtocolError
+from engine.realtime.refusals import INFRASTRUCTURE, refusal_reply
 from engine.realtime.subscribing import subscribe
 from engine.writer import Outcome, Overloaded
 
@@ -28,13 +28,6 @@ log = structlog.get_logger(__name__)
 
 SUBSCRIBE_COST = 0.25  # of a command's token: after a reconnect the SDKs subscribe to everything at once
 DEBT_BURSTS_MAX = 4  # refused commands, in bursts, after which a client that goes on sending is closed
-
-# codes that say nothing about the game: the SDKs may send the same command again
-_INFRASTRUCTURE: dict[str, ProtocolError] = {
-    "overloaded": protocol.OVERLOADED,
-    "unavailable": protocol.UNAVAILABLE,
-    "internal": protocol.INTERNAL,
-}
 
 
 class _Slot:
@@ -58,7 +51,7 @@ class _Slot:
         if error is None:
             self.reply = b'{"id":%d,"rpc":{"data":%b}}' % (self.command_id, outcome.data or b"{}")
         else:
-            self.reply = _refusal(self.command_id, error)
+            self.reply = refusal_reply(self.command_id, error)
         self.session._writing -= 1
         self.session._settle()
 
@@ -83,6 +76,7 @@ class Session:
         "_out_bytes",
         "_rt",
         "_slots",
+        "_stuck",
         "_task",
         "_timer",
         "_tokens",
@@ -121,6 +115,7 @@ class Session:
         self._tokens_at = self._loop.time()
         self._timer = self._loop.call_later(realtime.limits.connect_within_s, self.end, protocol.STALE)
         self._expiry: asyncio.TimerHandle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
 
     # --- what comes in ----------------------------------------------------------------------------
 
@@ -264,7 +259,7 @@ class Session:
             async with asyncio.timeout(self._rt.limits.read_within_s):
                 slot.reply = await work(slot)
         except Rejected as refusal:
-            slot.reply = _refusal(number, refusal)
+            slot.reply = refusal_reply(number, refusal)
         except BadParams as problem:
             slot.reply = protocol.error_reply(number, protocol.BAD_REQUEST, str(problem))
         except Overloaded:
@@ -334,9 +329,16 @@ class Session:
     def congested(self, is_congested: bool) -> None:
         """The client does not keep up (or does again): nothing new is begun, pushes still come."""
         self._is_congested = is_congested
+        if self.is_over:
+            return
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
         if not is_congested:
             self._settle()
-        elif self._is_reading and not self.is_over:
+            return
+        self._stuck = self._loop.call_later(self._rt.limits.catch_up_within_s, self.end, protocol.SLOW)
+        if self._is_reading:
             self._is_reading = False
             self._wire.pause_reading()
 
@@ -372,9 +374,9 @@ class Session:
 
     def _over(self) -> None:
         self.is_over = True
-        self._timer.cancel()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        for timer in (self._timer, self._expiry, self._stuck):
+            if timer is not None:
+                timer.cancel()
         if self._task is not None and self._task is not _current_task():
             self._task.cancel()
         if self.user is not None:
@@ -433,8 +435,8 @@ class Session:
         """
         if refusal.code == "token_expired":
             return protocol.error_reply(slot.command_id, protocol.TOKEN_EXPIRED)
-        if refusal.code in _INFRASTRUCTURE:
-            return protocol.error_reply(slot.command_id, _INFRASTRUCTURE[refusal.code])
+        if refusal.code in INFRASTRUCTURE:
+            return protocol.error_reply(slot.command_id, INFRASTRUCTURE[refusal.code])
         return self.end(protocol.INVALID_TOKEN)
 
     def _expire_at(self, expires_at_s: float | None) -> int | None:
@@ -474,16 +476,6 @@ class Session:
         if self.user is not None:
             self._rt.hub.leave(self, self.user, request.channel)
         return protocol.unsubscribe_reply(slot.command_id)
-
-
-def _refusal(command_id: int, refusal: Rejected) -> bytes:
-    """The game's no is a normal reply, its fields whole; only what may be sent again is an error."""
-    error = _INFRASTRUCTURE.get(refusal.code)
-    if error is not None:
-        return protocol.error_reply(command_id, error)
-    return protocol.rpc_reply(
-        command_id, msgspec.json.encode({"error": {"code": refusal.code, **refusal.fields}})
-    )
 
 
 def _resolve(answered: "asyncio.Future[Outcome]", outcome: Outcome) -> None:

@@ -353,6 +353,17 @@ async def test_a_reader_that_asks_for_much_and_reads_late_gets_all_of_it(raw_soc
         assert [(await raw.receive_json())["id"] for _ in range(200)] == list(range(2, 202))
 
 
+async def test_a_reader_that_asks_for_much_and_never_reads_is_freed(raw_socket: OpenSocket) -> None:
+    async with serving(catch_up_within_s=0.3, slow_grace_s=0.2) as served:
+        served.bench.reads.forest = lambda viewer, owner: _large(owner)  # type: ignore[method-assign]
+        raw = await signed_in(served, raw_socket, 1, receive_buffer_bytes=4096)
+        raw.pause_reading()
+        for number in range(2, 202):
+            raw.send_json({"id": number, "rpc": {"method": "forest.get", "data": {"user": "1"}}})
+        await served.until(lambda: not served.front.sockets)
+        assert served.bench.rt.counters.closed[3008] == 1
+
+
 async def _large(owner: int) -> bytes:
     return b'"%s"' % (b"x" * 20_000)
 
