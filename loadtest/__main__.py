@@ -195,7 +195,7 @@ class Say:
 
 
 def default_cache() -> Path:
-    """A folder of this user's under the temp folder, so that any user of the machine can reach what PostgreSQL reads."""
+    """A folder of this user's under the temp folder, where the user that runs PostgreSQL can reach it."""
     user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     return Path(os.environ.get("SAXAUL_BENCH_CACHE") or Path(tempfile.gettempdir()) / f"saxaul-bench-{user}")
 

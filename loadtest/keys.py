@@ -1,4 +1,4 @@
-"""UUIDv7 text in rising order, as clients make them: a prepared frame gets the time at which it will be sent, roughly."""
+"""UUIDv7 text in rising order, as clients make them: a prepared frame gets roughly the time of its sending."""
 
 import os
 import time

@@ -1,11 +1,11 @@
 """A morning as Locust users live it: balls ripen at seven, people open their forest, collect, and visit friends.
 
-Run it with `python -m loadtest morning`, which prepares a database and starts the engine, or by hand against any engine:
+`python -m loadtest morning` prepares a database, starts the engine and runs this. By hand, against any engine:
 
     SAXAUL_TOKEN_SECRET=… SAXAUL_LOAD_USERS=1-30 locust -f loadtest/locustfile.py --host http://127.0.0.1:8000
 
-Locust has no WebSocket user of its own; the one here is small and speaks the Centrifuge JSON protocol. Locust itself is the
-bound long before the engine: for the ceiling use `python -m loadtest`.
+Locust has no WebSocket user of its own; the one here is small and speaks the Centrifuge JSON protocol. Locust
+itself is the bound long before the engine: for the ceiling use `python -m loadtest`.
 """
 
 import itertools
@@ -40,7 +40,9 @@ class WebSocketUser(User):
         self.user_id = next(_users)
         self._ids = itertools.count(1)
         self._waiting: dict[int, AsyncResult] = {}
-        address = self.host.replace("http", "ws", 1).rstrip("/") + "/connection/websocket"
+        address = (self.host or "http://127.0.0.1:8000").replace("http", "ws", 1).rstrip(
+            "/"
+        ) + "/connection/websocket"
         self._socket = websocket.create_connection(address, timeout=REPLY_TIMEOUT_S, suppress_origin=True)
         self._socket.settimeout(None)
         self._reader = gevent.spawn(self._read)
@@ -61,7 +63,7 @@ class WebSocketUser(User):
         result: dict[str, Any] = {}
         try:
             self._socket.send(json.dumps({"id": number, method: params}))
-            reply = waiting.get(timeout=REPLY_TIMEOUT_S)
+            reply: dict[str, Any] = waiting.get(timeout=REPLY_TIMEOUT_S) or {}
             if "error" in reply:
                 raise RuntimeError(f"{reply['error'].get('code')} {reply['error'].get('message')}")
             result = reply.get(method, {})
@@ -93,7 +95,7 @@ class WebSocketUser(User):
                 frame = self._socket.recv()
             except (OSError, websocket.WebSocketException):
                 return
-            for line in (frame or "").split("\n"):
+            for line in str(frame or "").split("\n"):
                 if line == "{}":
                     self._socket.send("{}")
                 elif line:

@@ -1,4 +1,4 @@
-"""The morning scenario: an engine on a prefilled database whose balls ripen in the first seconds, and Locust against it."""
+"""The morning scenario: an engine on a prefilled database whose balls ripen in the first seconds, and Locust."""
 
 import os
 import subprocess

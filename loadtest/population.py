@@ -35,7 +35,7 @@ class Population:
 
     @staticmethod
     def scaled(scale: float) -> "Population":
-        """200,000 users, 1,000,000 balls, 3,000,000 journal rows, about 2,000,000 directed friendships, times `scale`."""
+        """200,000 users, 1,000,000 balls, 3,000,000 journal rows, 2,000,000 rows of friends, times `scale`."""
         users = max(400, round(200_000 * scale))
         keen = max(20, min(1000, users // 8))
         stars = 8

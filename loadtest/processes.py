@@ -1,4 +1,4 @@
-"""Child processes of a load test: started quietly, waited for, ended whatever happens. Knows nothing of what they do."""
+"""Child processes of a load test: started quietly, waited for, ended whatever happens, whatever they do."""
 
 import atexit
 import os
@@ -96,5 +96,5 @@ def start_yardstick(folder: Path) -> tuple[Process, int]:
 
 @atexit.register
 def _end_all() -> None:
-    for process in list(_running):
+    for process in _running[:]:
         process.stop(timeout_s=3)

@@ -1,4 +1,4 @@
-"""Puts the figures of all rounds side by side: medians, ratios within a round, a table for people, JSON for machines."""
+"""Tables for people and JSON for machines, from the figures of all rounds. It must not know what they mean."""
 
 import json
 import math
@@ -34,8 +34,11 @@ def print_environment(console: Console, environment: dict[str, object]) -> None:
     """What the figures were measured on."""
     for name, value in environment.items():
         if isinstance(value, dict):
-            value = ", ".join(f"{key} {item}" for key, item in value.items())
-        console.print(f"[bold]{name}[/bold] {value}", highlight=False)
+            console.print(
+                f"{name}: {', '.join(f'{key} {item}' for key, item in value.items())}", highlight=False
+            )
+        else:
+            console.print(f"{name}: {value}", highlight=False)
 
 
 def write_json(path: Path, results: dict[str, object]) -> None:

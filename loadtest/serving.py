@@ -98,7 +98,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     if len(sys.argv) > 2:
         _profile(sys.argv[2], Path(sys.argv[3]))
-    settings = Settings()
+    settings = Settings()  # pyright: ignore[reportCallIssue]
     uvloop.run(serve(settings) if sys.argv[1] == "stored" else _serve_unstored(settings))
 
 

@@ -78,7 +78,7 @@ async def _press_all(
 
 
 def _final_state(pushes: list[Pushes], ball: str) -> list[float]:
-    """When each client first knew what finally was left in the ball, earliest first; clients that never did are left out."""
+    """When each client first knew what finally was left in the ball, earliest first, without those that never did."""
     known: list[dict[int, float]] = []
     lowest: int | None = None
     for its_pushes in pushes:

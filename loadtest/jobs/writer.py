@@ -1,6 +1,6 @@
 """Collects handed straight to the engine's writer, in one process and without sockets: what deciding and storing cost.
 
-The only job that runs the engine inside the driver; it tells how much of a collect is the store's and how much the socket's.
+The only job that runs the engine inside the driver: it tells what of a collect is the store's and what the socket's.
 """
 
 import asyncio

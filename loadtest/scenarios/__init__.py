@@ -1,1 +1,1 @@
-"""What is compared with what: each scenario starts servers, asks the driver in alternation and puts figures side by side."""
+"""What is compared with what: each scenario starts servers, asks the driver in turn, puts figures side by side."""

@@ -172,7 +172,7 @@ def test_fan_out_counts_every_delivery(yardstick: Server):
 
 def test_a_driver_that_fails_says_why():
     plan = CollectPlan(Server("127.0.0.1", 9, "/", "echo", {}), _sessions(1), [], 1, 0.0, 0.1)
-    with pytest.raises(RuntimeError, match="refused|Connect"):
+    with pytest.raises(RuntimeError, match=r"refused|Connect"):
         drive("collects", plan)
 
 
