@@ -136,13 +136,15 @@ async def _ingest(plan: "Plan", database: str | None) -> "Summary":
     from engine.ingest.run import ingest as take_in
     from engine.main import writing_engine
     from engine.reading import reading
+    from engine.rulebook import load_rulebook
 
     settings = settings_with(database)
+    rules = load_rulebook(settings.game_rules)
     try:
         async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
             bar, task = byte_progress("Reading", plan.path)
             with bar:
-                return await take_in(plan, submit_all, db, read=lambda count: bar.advance(task, count))
+                return await take_in(plan, submit_all, db, rules, read=lambda count: bar.advance(task, count))
     except (UnreadableFile, IngestStopped) as problem:
         raise Failure(str(problem)) from problem
 

@@ -5,7 +5,7 @@ A bad line becomes a `BadLine` with its number, and the rest goes on. Knows no d
 
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -56,10 +56,24 @@ def read_file(format_name: str, path: Path, source: str, read: Read = lambda cou
     return FORMATS[format_name](path, source, read)
 
 
-def last_day(rows: Iterator[Row]) -> date | None:
-    """The latest day of any activity, for rebasing; instants count by their day in UTC."""
-    days = (_day_of(row.command) for row in rows if isinstance(row, Found))
-    return max((day for day in days if day is not None), default=None)
+@dataclass(slots=True)
+class Survey:
+    """What a file speaks of. Instants count by their day in UTC."""
+
+    last_on: date | None = None
+    behaviours: set[str] = field(default_factory=set)
+
+
+def survey(rows: Iterator[Row]) -> Survey:
+    """Go through a file once before it is taken in."""
+    seen = Survey()
+    for row in rows:
+        if isinstance(row, Found):
+            day = _day_of(row.command)
+            seen.behaviours.add(row.command.behaviour)
+            if day is not None and (seen.last_on is None or day > seen.last_on):
+                seen.last_on = day
+    return seen
 
 
 def _day_of(command: ReportActivity) -> date | None:

@@ -20,8 +20,9 @@ from engine.admin import SubmitAll
 from engine.clock import Clock
 from engine.core.commands import AddSource, BookExpiry, LinkSource, OpenAccount, ReportActivity
 from engine.core.errors import CODES
+from engine.core.rules import RuleBook
 from engine.core.units import local_day
-from engine.ingest.formats import FITBIT_SOURCE, BadLine, Found, Row, last_day, read_file, shifted
+from engine.ingest.formats import FITBIT_SOURCE, BadLine, Found, Row, Survey, read_file, shifted, survey
 from engine.ingest.lines import UnreadableFile
 from engine.store.database import Database
 from engine.writer import Outcome
@@ -84,12 +85,17 @@ async def ingest(
     plan: Plan,
     submit_all: SubmitAll,
     db: Database,
+    rules: RuleBook,
     clock: Clock | None = None,
     read: Callable[[int], None] = lambda count: None,
 ) -> Summary:
     """Take the file in. Raises UnreadableFile and IngestStopped."""
     run = _Run(plan, submit_all, db, (clock or Clock()).now_ms())
-    run.summary.days_shifted = _days_to_shift(plan, run.now)
+    if plan.rebase_to is not None or plan.opens_accounts:
+        seen = survey(read_file(plan.format, plan.path, plan.source))
+        run.summary.days_shifted = _days_to_shift(plan, seen, run.now)
+        if plan.opens_accounts:
+            await run.prepare_source(sorted(seen.behaviours & rules.behaviours.keys()))
     rows = read_file(plan.format, plan.path, plan.source, read)
     while batch := list(islice(rows, BATCH_ROWS)):
         await run.take(batch)
@@ -97,17 +103,16 @@ async def ingest(
     return run.summary
 
 
-def _days_to_shift(plan: Plan, now: int) -> int:
+def _days_to_shift(plan: Plan, seen: Survey, now: int) -> int:
     if plan.rebase_to is None:
         return 0
     if plan.rebase_to == "yesterday":
         wanted = local_day(now, plan.zone) - timedelta(days=1)
     else:
         wanted = date.fromisoformat(plan.rebase_to)
-    last = last_day(read_file(plan.format, plan.path, plan.source))
-    if last is None:
+    if seen.last_on is None:
         raise UnreadableFile(f"{plan.path}: no line is an activity with a day, so there is nothing to rebase")
-    return (wanted - last).days
+    return (wanted - seen.last_on).days
 
 
 class _Run:
@@ -177,8 +182,6 @@ class _Run:
 
     async def _prepare_accounts(self, commands: Sequence[ReportActivity]) -> None:
         """Open and link an account for each subject without a link; a withdrawn consent stays withdrawn."""
-        if not self._subjects:
-            await self._prepare_source(commands)
         fresh = sorted({command.subject for command in commands} - self._subjects)
         self._subjects.update(fresh)
         async with self._db.snapshot() as view:
@@ -186,10 +189,12 @@ class _Run:
                 "SELECT subject FROM links WHERE source = ? AND subject IN ?", self.plan.source, fresh
             )
             allowed = await view.fetch("SELECT behaviours FROM sources WHERE id = ?", self.plan.source)
+        behaviours = tuple(msgspec.json.decode(allowed[0][0])) if allowed else ()
+        if not behaviours:
+            return  # an unknown source; the engine refuses each line for that
         known = {subject for (subject,) in rows}
         unknown = [subject for subject in fresh if subject not in known]
         users = await self._open(unknown)
-        behaviours = tuple(msgspec.json.decode(allowed[0][0])) if allowed else ()
         links = [
             LinkSource(None, user, self.plan.source, subject, behaviours)
             for subject, user in zip(unknown, users, strict=True)
@@ -199,13 +204,13 @@ class _Run:
                 raise IngestStopped(f"an account could not be linked: {outcome.error}")
         self.summary.accounts_linked += len(links)
 
-    async def _prepare_source(self, commands: Sequence[ReportActivity]) -> None:
-        behaviours = tuple(sorted({command.behaviour for command in commands}))
+    async def prepare_source(self, behaviours: Sequence[str]) -> None:
+        """Register the source for what the file speaks of, unless it is known."""
         if not behaviours:
             return
         secret = "whsec_" + b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         name = f"File import ({self.plan.source})"
-        [outcome] = await self._submit([AddSource(None, self.plan.source, name, secret, behaviours)])
+        [outcome] = await self._submit([AddSource(None, self.plan.source, name, secret, tuple(behaviours))])
         if outcome.error is None:
             self.summary.is_new_source = True
         elif outcome.error.code != "source_exists":
