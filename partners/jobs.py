@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 async def form_orders(writer: Writer, db: Database) -> int:
     """Make planting orders out of waiting trees; returns how many orders were made."""
     async with db.snapshot() as reader:
-        routes = await queries.routes_waiting(reader, writer.clock.now_ms())
+        routes = await queries.routes(reader)
     return sum([await _form_for(writer, db, route) for route in routes])
 
 
@@ -41,6 +41,8 @@ async def _form_for(writer: Writer, db: Database, route: str) -> int:
     while formed < ORDERS_PER_RUN_MAX:
         async with db.snapshot() as reader:
             units = await queries.units_waiting(reader, route, writer.clock.now_ms(), ORDER_TREES_MAX)
+        if not units:
+            break
         outcome = await writer.submit(FormOrder(None, route, tuple(units)))
         if outcome.error is not None:
             log.warning("no order for %s: %s", route, outcome.error)

@@ -15,13 +15,17 @@ DELIVERIES_MAX = 100
 ORDERS_MAX = 500
 
 
-async def routes_waiting(reader: Reader, now: int) -> list[str]:
-    """The programmes for which trees wait for an order."""
-    rows = await reader.fetch(
-        "SELECT DISTINCT route FROM tree_units WHERE state = 'pledged' AND waits_from_at <= ? ORDER BY route",
-        now,
-    )
-    return [route for (route,) in rows]
+async def routes(reader: Reader) -> list[str]:
+    """The programmes that tree units are routed to: one step in the index each, however many units there
+    are."""
+    found: list[str] = []
+    last = ""
+    while True:
+        [(route,)] = await reader.fetch("SELECT min(route) FROM tree_units WHERE route > ?", last)
+        if route is None:
+            return found
+        found.append(route)
+        last = route
 
 
 async def units_waiting(reader: Reader, route: str, now: int, limit: int) -> list[int]:
