@@ -24,7 +24,7 @@ async def begin_to_drain(parts: Parts) -> None:
     await asyncio.sleep(parts.settings.drain_notice_s)
     try:
         async with asyncio.timeout(EMPTY_WITHIN_S):
-            while parts.writer.queued:
+            while parts.writer.queued:  # noqa: ASYNC110 - the queue's length has no event
                 await asyncio.sleep(STEP_S)
     except TimeoutError:
         log.warning("drain_writer_busy", queued=parts.writer.queued)

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import io
 import json
+import logging
 import secrets
 import shutil
 import sqlite3
+import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +20,10 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 from standardwebhooks.webhooks import Webhook
 
+from engine import logs
 from engine.api.app import make_app
 from engine.api.parts import Parts
 from engine.api.tokens import TokenVerifier, sign_demo_token
@@ -242,3 +247,20 @@ async def lite(sqlite_url: str, new_sqlite: Path) -> AsyncIterator[Api]:
     copied(sqlite_url, new_sqlite)
     async with AsyncExitStack() as stack:
         yield await open_api(stack, sqlite_url)
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """All that the process logs, as an operator would get it."""
+    out, before = io.StringIO(), sys.stdout
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    sys.stdout = out
+    try:
+        logs.configure("DEBUG", as_json=True)
+        yield out
+    finally:
+        sys.stdout = before
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()

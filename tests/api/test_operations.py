@@ -7,8 +7,6 @@ import json
 import logging
 import re
 import sqlite3
-import sys
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -19,23 +17,6 @@ from engine import logs
 from engine.api.drain import begin_to_drain
 from tests.api.conftest import OPERATOR_KEY, SERVER_KEY, Api, open_api, walk
 from tests.support.postgres import Postgres
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """All that the process logs, as an operator would get it."""
-    out, before = io.StringIO(), sys.stdout
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    sys.stdout = out
-    try:
-        logs.configure("DEBUG", as_json=True)
-        yield out
-    finally:
-        sys.stdout = before
-        root.handlers[:] = handlers
-        root.setLevel(level)
-        structlog.reset_defaults()
 
 
 def lines(out: io.StringIO) -> list[dict[str, object]]:
