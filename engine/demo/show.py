@@ -200,32 +200,40 @@ A village of {visitor.name} and friends lives in {settings.database_url}.
   you are     user {visitor.user}, {visitor.name}
   token       {token}
 
-Look around:
+Look around, in another terminal:
 
-  TOKEN={token}
+  export TOKEN={token}
   curl -s -H "Authorization: Bearer $TOKEN" {http}/v1/forests/{visitor.user}
+  saxaul explain ball ID{database}
+  saxaul check{database}
 
-Connect with an official SDK (pip install centrifuge-python), and collect what is ripe:
+Connect with an official SDK: Python (pip install centrifuge-python) …
 
-  import asyncio, time, uuid
-  from centrifuge import Client
+  import asyncio, os
+  from centrifuge import Client, SubscriptionEventHandler
+
+  class Show(SubscriptionEventHandler):
+      async def on_publication(self, ctx):
+          print(ctx.pub.data)
 
   async def main():
-      client = Client("{socket_url}", token="{token}")
+      client = Client("{socket_url}", token=os.environ["TOKEN"])
       await client.connect()
-      forest = (await client.rpc("forest.get", {{}})).data
-      ripe = [ball["id"] for ball in forest["balls"] if ball["status"] == "ripe"]
-      stamp = f"{{time.time_ns() // 1_000_000:012x}}"
-      key = f"{{stamp[:8]}}-{{stamp[8:]}}-7{{uuid.uuid4().hex[:3]}}-8{{uuid.uuid4().hex[:3]}}-{{uuid.uuid4().hex[:12]}}"
-      print((await client.rpc("ball.collect", {{"key": key, "balls": ripe[:50]}})).data)
-      await client.disconnect()
+      print((await client.rpc("forest.get", {{}})).data)
+      await client.new_subscription("forest:{visitor.user}", Show()).subscribe()
+      await asyncio.sleep(60)
 
   asyncio.run(main())
 
-In another terminal:
+… or JavaScript (npm install centrifuge, Node 22 or newer, or a page):
 
-  saxaul explain ball ID{database}      how the grams of a ball came about
-  saxaul check{database}                audit the whole village
+  import {{ Centrifuge }} from "centrifuge";
+  const client = new Centrifuge("{socket_url}", {{ token: process.env.TOKEN }});
+  const forest = client.newSubscription("forest:{visitor.user}");
+  forest.on("publication", (event) => console.log(event.data));
+  forest.subscribe();
+  client.connect();
+  console.log((await client.rpc("forest.get", {{}})).data);
 
 Logs: {base.with_suffix(".log")}
 """

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import signal
+import sys
 import urllib.request
 from pathlib import Path
 
+from tests.support.node import NodeMissing, find_node, sdk_modules
 from tests.support.process import Child, free_port
 from tests.support.sdk_py import PySdk
 from tests.support.server import COMMAND, environment, run_cli
 
 START_S = 60.0
+NODE_WITH_WEBSOCKET = 22
+SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
 async def until(child: Child, pattern: str, timeout_s: float) -> re.Match[str]:
@@ -23,6 +28,37 @@ async def until(child: Child, pattern: str, timeout_s: float) -> re.Match[str]:
                 return match
             assert child.running, text
             await asyncio.sleep(0.1)
+
+
+async def samples_work(port: int, token: str, folder: Path) -> None:
+    """What the README shows, run as it stands there."""
+    url = f"ws://127.0.0.1:{port}/connection/websocket"
+    told = await finished(sys.executable, str(SAMPLES / "connect.py"), url, token)
+    assert "collected" in told and "is ordered" in told and "is planted" in told, told
+    try:
+        modules, node = await asyncio.to_thread(sdk_modules), find_node()
+    except NodeMissing:
+        return
+    if int((await finished(node.executable, "--version"))[1:].split(".")[0]) < NODE_WITH_WEBSOCKET:
+        return
+    shutil.copy(SAMPLES / "connect.mjs", folder)
+    (folder / "node_modules").symlink_to(modules / "node_modules")
+    told = await finished(node.executable, str(folder / "connect.mjs"), url, token)
+    assert "forest.changed" in told or "ball.ripened" in told, told
+
+
+async def finished(*command: str, timeout_s: float = 90) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), timeout_s)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, out.decode()
+    return out.decode()
 
 
 async def test_a_village_from_nothing(tmp_path: Path, sdk_py: PySdk) -> None:
@@ -46,6 +82,7 @@ async def test_a_village_from_nothing(tmp_path: Path, sdk_py: PySdk) -> None:
         await until(child, r"tree SX-\S+ of .+ is planted", 60)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as reply:
             assert reply.status == 200
+        await samples_work(port, token, tmp_path)
         ball = forest["balls"][0]["id"]
         explained = await run_cli(
             "explain", "ball", ball, "--database", "sqlite:///saxaul-demo.db", cwd=tmp_path
