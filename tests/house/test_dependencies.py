@@ -32,6 +32,8 @@ COMES_WITH = {
     "gevent": "locust",
     "cryptography": "pyjwt",
 }
+# module → distribution, where the load extra is not installed and the names differ
+ABSENT = {"websocket": "websocket-client"}
 OWN = {"engine", "partners", "loadtest", "tests", "game_rules"}
 
 
@@ -63,7 +65,7 @@ def imported(*folders: str) -> dict[str, str]:
         for line, name in module.imports():
             top = name.partition(".")[0]
             if top not in sys.stdlib_module_names and top not in OWN:
-                candidates = {plain(each) for each in of_module.get(top, [top])}
+                candidates = {plain(each) for each in of_module.get(top, [ABSENT.get(top, top)])}
                 known = candidates & declared("test", "load", "dev")
                 chosen = min(known or candidates)
                 found.setdefault(COMES_WITH.get(chosen, chosen), f"{module.path}:{line}")
