@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +23,9 @@ GROUPS_UNSENT_MAX = 1_000
 MESSAGES_PER_TAKE_MAX = 100
 RECONNECT_S = 0.5
 SOCKET_TIMEOUT_S = 5.0
-RECEIVE_S = 1.0
+RECEIVE_S = 0.5
+HEARTBEAT_S = 1.0  # every node says something that often, and hears itself
+SILENCE_S = 3.5  # a connection on which nothing was heard for so long is taken for dead
 
 Note = tuple[str, int, int] | Revocation  # channel, offset, journal id; or the end of a permission
 Take = Callable[[list[Note]], Awaitable[None]]
@@ -69,6 +72,7 @@ class RedisBus:
             socket_connect_timeout=SOCKET_TIMEOUT_S,
             health_check_interval=SOCKET_TIMEOUT_S,
         )
+        self._heartbeat = _encode(_Message(self.node, [], []))
         self._unsent: deque[bytes] = deque(maxlen=GROUPS_UNSENT_MAX)
         self._wake = asyncio.Event()
 
@@ -114,18 +118,25 @@ class RedisBus:
                 self.sent += 1
                 if self._unsent and self._unsent[0] is message:
                     self._unsent.popleft()
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), HEARTBEAT_S)
+                continue
+            await self._client.publish(self._channel, self._heartbeat)
 
     async def _receive(self, take: Take) -> None:
+        """Up is who hears: a Redis that accepts connections and answers nothing is as good as none."""
         async with self._client.pubsub() as pubsub:
             await pubsub.subscribe(self._channel)
+            heard_at = monotonic()
             while True:
                 message = await pubsub.get_message(timeout=RECEIVE_S)
                 if message is None:
+                    if monotonic() - heard_at > SILENCE_S:
+                        raise ConnectionError("nothing heard")
                     continue
-                if message["type"] == "subscribe":
+                heard_at = monotonic()
+                if message["type"] == "message":
                     self.is_up = True
-                elif message["type"] == "message":
                     await take(await self._drained(pubsub, message))
 
     async def _drained(self, pubsub: Any, message: dict[str, Any] | None) -> list[Note]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
 
-from engine.publication import Publication, Revocation
+from engine.publication import Publication, Revocation, forest_channel
 from engine.realtime import protocol
 from engine.realtime.limits import Limits
 
@@ -366,6 +366,8 @@ class Hub:
         if item.channel is None:
             for listener in list(listeners):
                 listener.end(protocol.NOT_ALLOWED)
+            for subscription in self.subscriptions(forest_channel(item.user)):
+                self.end_subscription(subscription, protocol.PERMISSION_LOST)
             return
         found = self._channels.get(item.channel)
         if found is None:

@@ -236,6 +236,8 @@ class Upkeep:
             log.warning("epoch_changed")
             hub.restart(epoch)
             return
+        if self._db.is_shared:
+            await self._end_accounts()
         names = hub.watched()
         for start in range(0, len(names), CHANNELS_PER_READ):
             channels = {name: parse_channel(name) for name in names[start : start + CHANNELS_PER_READ]}
@@ -246,6 +248,14 @@ class Upkeep:
             for name, channel in known.items():
                 self._compare(name, channel, heads, friends)
         hub.flush()
+
+    async def _end_accounts(self) -> None:
+        """Close the connections of accounts that another process has suspended or closed, if nobody told us."""
+        online = self._hub.online()
+        for start in range(0, len(online), CHANNELS_PER_READ):
+            async with self._db.snapshot() as r:
+                ended = await queries.not_active(r, online[start : start + CHANNELS_PER_READ])
+            self._hub.publish([Revocation(user, None) for user in ended])
 
     def _compare(
         self,

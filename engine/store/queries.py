@@ -54,9 +54,18 @@ async def positions(r: Reader, user_ids: Sequence[int]) -> dict[int, tuple[int, 
 
 
 async def friends_among(r: Reader, user_ids: Sequence[int], others: Sequence[int]) -> set[tuple[int, int]]:
-    """Which (user, friend) pairs between the two lists are friendships."""
-    sql = "SELECT user_id, friend_id FROM friends WHERE user_id IN ? AND friend_id IN ? AND state = 'friends'"
+    """Which (user, friend) pairs between the two lists are friendships with an active account."""
+    sql = (
+        "SELECT f.user_id, f.friend_id FROM friends f JOIN users u ON u.id = f.friend_id"
+        " WHERE f.user_id IN ? AND f.friend_id IN ? AND f.state = 'friends' AND u.state = 'active'"
+    )
     return {(row[0], row[1]) for row in await r.fetch(sql, list(user_ids), list(others))}
+
+
+async def not_active(r: Reader, user_ids: Sequence[int]) -> list[int]:
+    """Those of the users whose account is not active."""
+    rows = await r.fetch("SELECT id FROM users WHERE id IN ? AND state <> 'active'", list(user_ids))
+    return [row[0] for row in rows]
 
 
 async def live_balls(r: Reader, owner: int, now: int, limit: int) -> list[Ball]:

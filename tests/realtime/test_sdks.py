@@ -262,3 +262,39 @@ async def test_unsubscribe_and_subscribe_again(sdk: Sdk, village: Village) -> No
             await asyncio.sleep(0.01)
     await client.rpc("tree.list", {})
     assert client.publications(channel) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "blackout_s", [1.0, 6.0], ids=["within the ping limit", "longer than the ping limit"]
+)
+async def test_two_hundred_publications_into_a_silent_network(
+    sdk: Sdk, sqlite_url: str, start_proxy: StartProxy, blackout_s: float
+) -> None:
+    """Bytes vanish without FIN or RST. Whatever the client saw meanwhile, its view ends as a fresh snapshot."""
+    async with a_village(sqlite_url, ping_s=2, pong_s=1) as village:
+        await village.open_source()
+        alice = await village.open_user("Alice")
+        port = village.engine.settings.port
+        proxy = await start_proxy(port)
+        impatient = {"max_server_ping_delay": 1.0} if sdk.name == "py" else {"maxServerPingDelay": 1000}
+        url = village.url.replace(str(port), str(proxy.port))
+        client = await sdk.client(url, village.token(alice), **impatient)
+        await client.connect()
+        channel = f"user:{alice}"
+        await client.subscribe(channel, state=("forest.get", {}))
+        blackout = asyncio.create_task(proxy.blackout(blackout_s))
+        for _ in range(200):
+            await village.ride_bus(alice)
+        await blackout
+        await client.wait_until(lambda: len(client.publications(channel)) >= 200, timeout_s=30)
+        got = offsets(client, channel)
+        assert got == list(range(got[0], got[0] + 200))
+        snapshot = await client.rpc("forest.get", {})
+        assert got[-1] == snapshot["positions"][channel]["offset"]
+        heard = {name: value for pub in client.publications(channel) for name, value in pub.items()}
+        amounts = ("wallet_g", "avoided_mg", "debt_g")
+        assert [heard[name] for name in amounts] == [snapshot[name] for name in amounts]
+        balls = {ball["id"]: ball for pub in client.publications(channel) for ball in pub.get("balls", [])}
+        shown = {ball.pop("id"): ball for ball in snapshot["balls"] if ball.pop("status")}
+        assert {name: ball | {"id": name} for name, ball in shown.items()} == balls

@@ -242,3 +242,29 @@ async def test_redis_may_die_and_come_back_and_nothing_is_lost(
         for expected in (4, 5):
             await here.ride_bus(alice)
             assert await next_offset(far) == expected
+        redis_server.pause()  # takes connections and answers nothing
+        await here.ride_bus(alice)
+        assert await next_offset(far) == 6
+        await until(lambda: not there.engine.bus.is_up)
+        redis_server.resume()
+        await until(lambda: here.engine.bus.is_up and there.engine.bus.is_up)
+
+
+async def test_the_sweep_finds_what_no_message_told(postgres_url: str) -> None:
+    """Permissions and accounts that another process has ended."""
+    async with a_village(postgres_url) as village:
+        alice, bob, cyd = [await village.open_user_without_source(name) for name in ("Alice", "Bob", "Cyd")]
+        await village.befriend(alice, bob)
+        hub, keeper = hub_of(village)
+        lost, _ = listen(hub, f"forest:{alice}", int(bob), sent=0, top=0)
+        kept, _ = listen(hub, f"forest:{alice}", int(alice), sent=0, top=0)
+        ended, _ = listen(hub, f"user:{cyd}", int(cyd), sent=2, top=2)
+        await keeper.sweep()
+        assert lost.queued == []
+        await village.do(c.RemoveFriend(village.key(), int(alice), int(bob)))
+        await village.do(c.SuspendAccount(village.key(), int(cyd)))
+        await keeper.sweep()
+        assert b"unsubscribe" in lost.queued[-1]
+        assert kept.ended is None
+        assert kept.queued == []
+        assert ended.ended == protocol.NOT_ALLOWED
