@@ -209,7 +209,7 @@ Look around, in another terminal:
 
 Connect with an official SDK: Python (pip install centrifuge-python) …
 
-  import asyncio, os
+  import asyncio
   from centrifuge import Client, SubscriptionEventHandler
 
   class Show(SubscriptionEventHandler):
@@ -217,7 +217,7 @@ Connect with an official SDK: Python (pip install centrifuge-python) …
           print(ctx.pub.data)
 
   async def main():
-      client = Client("{socket_url}", token=os.environ["TOKEN"])
+      client = Client("{socket_url}", token="{token}")
       await client.connect()
       print((await client.rpc("forest.get", {{}})).data)
       await client.new_subscription("forest:{visitor.user}", Show()).subscribe()
