@@ -34,7 +34,6 @@ def test_guide_has_the_settings_as_they_are() -> None:
 READERS = {
     "engine/settings.py": "the settings",
     "engine/failpoints.py": "crash tests only, never documented as a setting",
-    "engine/demo/show.py": "what the terminal can show",
 }
 
 
