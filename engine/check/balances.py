@@ -55,29 +55,36 @@ async def _compare(
     table, _, column = kind.balance.lstrip("-").partition(".")
     asset = kind.asset
     by_rows = 0
-    async for ref, stored in _column(view, table, column):
-        sums = _sums(scratch, kind, ref)
-        balance = sum(sums.values())
-        asset = next(iter(sums), asset)
-        total = findings.totals_of(kind.id, asset)
-        total.by_rows = (total.by_rows or 0) + sign * stored
-        by_rows += 1
-        place = f"{table} {ref}"
-        findings.expect(f"{kind.id}_balance", place, f"{column}, by its transfers", sign * balance, stored)
-        if stored < 0:
-            findings.tell("below_zero", place, f"{column}: expected 0 or more, found {stored}")
-        if by_rows % BATCH_ROWS == 0:
-            progress(f"{kind.id} accounts", by_rows, 0)
+    async for rows in _column(view, table, column):
+        sums = _sums(scratch, kind, rows[0][0], rows[-1][0])
+        for ref, stored in rows:
+            held = sums.get(ref, {})
+            balance = sum(held.values())
+            asset = next(iter(held), asset)
+            total = findings.totals_of(kind.id, asset)
+            total.by_rows = (total.by_rows or 0) + sign * stored
+            place = f"{table} {ref}"
+            findings.expect(
+                f"{kind.id}_balance", place, f"{column}, by its transfers", sign * balance, stored
+            )
+            if stored < 0:
+                findings.tell("below_zero", place, f"{column}: expected 0 or more, found {stored}")
+        by_rows += len(rows)
+        progress(f"{kind.id} accounts", by_rows, 0)
     findings.counts[f"{kind.id} accounts"] = by_rows
     await _find_orphans(view, scratch, kind, table, findings)
 
 
-def _sums(scratch: Scratch, kind: Kind, ref: Any) -> dict[str, int]:
+def _sums(scratch: Scratch, kind: Kind, first: Any, last: Any) -> dict[Any, dict[str, int]]:
+    """What transfers say of the accounts from one key to another, by key and asset."""
+    sql = "SELECT ref, asset, credit - debit FROM accounts WHERE kind = ? AND ref BETWEEN ? AND ?"
+    params: tuple[Any, ...] = (kind.id, first, last)
     if kind.asset != "money":
-        sql = "SELECT asset, credit - debit FROM accounts WHERE kind = ? AND asset = ? AND ref = ?"
-        return dict(scratch.rows(sql, kind.id, kind.asset, ref))
-    sql = "SELECT asset, credit - debit FROM accounts WHERE kind = ? AND ref = ?"
-    return dict(scratch.rows(sql, kind.id, ref))
+        sql, params = f"{sql} AND asset = ?", (*params, kind.asset)
+    found: dict[Any, dict[str, int]] = {}
+    for ref, asset, balance in scratch.rows(sql, *params):
+        found.setdefault(ref, {})[asset] = balance
+    return found
 
 
 def _key_of(table: str) -> str:
@@ -85,14 +92,13 @@ def _key_of(table: str) -> str:
     return key
 
 
-async def _column(view: Reader, table: str, column: str) -> AsyncIterator[tuple[Any, int]]:
-    """(key, value) of all rows in key order."""
+async def _column(view: Reader, table: str, column: str) -> AsyncIterator[list[tuple[Any, ...]]]:
+    """(key, value) of all rows in key order, some thousands at a time."""
     key = _key_of(table)
     sql = f"SELECT {key}, {column} FROM {table} WHERE {key} > ? ORDER BY {key} LIMIT ?"
     after: Any = "" if _is_text(table, key) else -1
     while rows := await view.fetch(sql, after, BATCH_ROWS):
-        for ref, value in rows:
-            yield ref, value
+        yield rows
         after = rows[-1][0]
 
 

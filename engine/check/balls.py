@@ -1,5 +1,6 @@
 """Each ball and its activity: minted once, taken once by each, each gram somewhere, drawn as it had to be."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -98,6 +99,7 @@ async def check_balls(view: Reader, scratch: Scratch, findings: Findings, progre
     )
     after = -1
     while rows := await view.fetch(sql, after, BATCH_ROWS):
+        moved = _Moved.between(scratch, rows[0][0], rows[-1][0])
         for values in rows:
             try:
                 ball: Ball = _BALLS.row(values[:-3])
@@ -105,7 +107,7 @@ async def check_balls(view: Reader, scratch: Scratch, findings: Findings, progre
                 findings.tell("unreadable_row", f"ball {values[0]}", str(problem))
                 continue
             _check_activity(ball, values[-3:], findings)
-            _check_ball(ball, scratch, secrets, findings)
+            _check_ball(ball, moved, secrets, findings)
         after = rows[-1][0]
         findings.counts["balls"] += len(rows)
         progress("balls", findings.counts["balls"], 0)
@@ -122,12 +124,29 @@ def _check_activity(ball: Ball, activity: tuple[Any, ...], findings: Findings) -
         findings.expect("ball_worth", place, "full_g, by its activity", energy_g, ball.full_g)
 
 
-def _check_ball(ball: Ball, scratch: Scratch, secrets: dict[str, bytes], findings: Findings) -> None:
+@dataclass(slots=True)
+class _Moved:
+    """What the journal says of some balls: sums by ball, and takes (grams, times, key, at) by ball and user."""
+
+    sums: dict[int, tuple[int, ...]]
+    takes: dict[int, dict[int, tuple[int, int, str, int]]]
+
+    @classmethod
+    def between(cls, scratch: Scratch, first: int, last: int) -> "_Moved":
+        """All balls from one id to another."""
+        sums = (
+            "SELECT id, mints, minted, revised, taken, expired, reversed FROM balls WHERE id BETWEEN ? AND ?"
+        )
+        takes = "SELECT ball, user, energy_g, times, key, at FROM takes WHERE ball BETWEEN ? AND ?"
+        moved = cls({row[0]: row[1:] for row in scratch.rows(sums, first, last)}, {})
+        for ball, user, *take in scratch.rows(takes, first, last):
+            moved.takes.setdefault(ball, {})[user] = tuple(take)
+        return moved
+
+
+def _check_ball(ball: Ball, moved: _Moved, secrets: dict[str, bytes], findings: Findings) -> None:
     place = f"ball {ball.id}"
-    sums = scratch.one(
-        "SELECT mints, minted, revised, taken, expired, reversed FROM balls WHERE id = ?", ball.id
-    )
-    mints, minted, revised, _, expired, reversed_ = sums or (0, 0, 0, 0, 0, 0)
+    mints, minted, revised, _, expired, reversed_ = moved.sums.get(ball.id, (0, 0, 0, 0, 0, 0))
     if mints > 1:
         findings.tell("minted_twice", place, f"expected one mint, found {mints}")
     findings.expect("ball_full", place, "full_g, by its mints and revisions", minted - revised, ball.full_g)
@@ -136,17 +155,16 @@ def _check_ball(ball: Ball, scratch: Scratch, secrets: dict[str, bytes], finding
     findings.expect(
         "takers_sum", place, "takers' sum, as full - remaining - expired - reversed", left_g, held_g
     )
-    _check_takers(ball, scratch, secrets, findings)
+    _check_takers(ball, moved.takes.get(ball.id, {}), secrets, findings)
 
 
-def _check_takers(ball: Ball, scratch: Scratch, secrets: dict[str, bytes], findings: Findings) -> None:
+def _check_takers(
+    ball: Ball,
+    takes: dict[int, tuple[int, int, str, int]],
+    secrets: dict[str, bytes],
+    findings: Findings,
+) -> None:
     place = f"ball {ball.id}"
-    takes = {
-        user: (energy_g, times, key, at)
-        for user, energy_g, times, key, at in scratch.rows(
-            "SELECT user, energy_g, times, key, at FROM takes WHERE ball = ?", ball.id
-        )
-    }
     seen: set[int] = set()
     left_g = ball.full_g
     for user, energy_g, key in ball.takers:

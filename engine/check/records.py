@@ -61,6 +61,9 @@ async def _find_half_friends(view: Reader, findings: Findings) -> None:
 # --- caps -------------------------------------------------------------------------------------------
 
 
+_ONE_USE = "WHERE user = ? AND behaviour = ? AND period = ?"
+
+
 async def check_caps(
     view: Reader, scratch: Scratch, rules: RuleBook, findings: Findings, progress: Progress
 ) -> None:
@@ -76,6 +79,7 @@ async def check_caps(
     while rows := await view.fetch(sql, *after, BATCH_ROWS):
         for row in rows:
             _check_cap(row, scratch, rules, findings)
+        scratch.add(f"DELETE FROM uses {_ONE_USE}", [row[:3] for row in rows])
         after = tuple(rows[-1][:3])
         findings.counts["caps"] += len(rows)
         progress("caps", findings.counts["caps"], 0)

@@ -1,6 +1,7 @@
 """Runs the demo: partner simulator, village, server, villagers and view; ends them in the other order."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import secrets
@@ -34,6 +35,7 @@ SIMULATOR_START_S = 15.0
 STOP_S = 5.0
 TOKEN_TTL_S = 7 * 86_400.0
 HOST = "127.0.0.1"
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ async def _simulator(base: Path, port: int, key: str) -> AsyncIterator[str]:
         stdout=log,
         stderr=log,
         start_new_session=os.name == "posix",
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # one prctl call, before any thread
     )
     log.close()
     try:
@@ -165,6 +168,11 @@ async def _simulator(base: Path, port: int, key: str) -> AsyncIterator[str]:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end this process when the demo dies, however it dies."""
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 async def _wait_for(port: int, process: asyncio.subprocess.Process) -> None:
