@@ -42,7 +42,7 @@ class Course:
 
     def _watch_events(self) -> None:
         """Count every event that the writer evolves."""
-        evolve = self.village.engine.writer._evolve
+        evolve = self.village.engine.writer._decider._evolve
 
         def counting(kind: type, rule: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
             def counted(state: Any, event: Any) -> None:
@@ -150,7 +150,7 @@ class Course:
 
     async def account_changed(self) -> None:
         name = f"Renamed {self.number()}"
-        zone = self.dice.choice((None, "Asia/Urumqi", "Asia/Shanghai"))
+        zone = self.dice.choice((None, "Asia/Singapore", ZONE))
         await self.village.do(c.ChangeAccount(None, int(self.somebody()), name, zone))
 
     async def account_state_changed(self) -> None:
