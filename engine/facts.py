@@ -5,7 +5,6 @@ One function a kind of fact, so that a snapshot and the pushes after it can't di
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -110,17 +109,52 @@ def account_facts(user: User) -> dict[str, object]:
 # --- what a group has touched ---------------------------------------------------------------------
 
 
-@dataclass(slots=True)
 class _Touched:
-    """Of one user: which facts the group changed."""
+    """Of one user: which facts the group changed, and which journal row of the group tells of it last.
 
-    account: bool = False
-    balls: dict[int, None] = field(default_factory=dict)
-    took: list[dict[str, object]] = field(default_factory=list)
-    activities: dict[tuple[str, str], None] = field(default_factory=dict)
-    trees: dict[int, None] = field(default_factory=dict)
-    friends: dict[int, str] = field(default_factory=dict)
-    row: int = 0  # which journal row of the group tells of it last
+    Made for two users of every collect, so it holds nothing until there is something to hold.
+    """
+
+    __slots__ = ("account", "activities", "balls", "friends", "row", "took", "trees")
+
+    def __init__(self) -> None:
+        self.account = False
+        self.balls: dict[int, None] | None = None
+        self.took: list[dict[str, object]] | None = None
+        self.activities: dict[tuple[str, str], None] | None = None
+        self.trees: dict[int, None] | None = None
+        self.friends: dict[int, str] | None = None
+        self.row = 0
+
+    def ball(self, ball: int) -> None:
+        """A ball of this user changed."""
+        if self.balls is None:
+            self.balls = {}
+        self.balls[ball] = None
+
+    def take(self, ball: int, owner: int, energy_g: int) -> None:
+        """This user collected."""
+        if self.took is None:
+            self.took = []
+        self.took.append({"ball": str(ball), "owner": str(owner), "energy_g": energy_g})
+
+    def activity(self, source: str, activity: str) -> None:
+        """A line of this user's carbon book changed."""
+        if self.activities is None:
+            self.activities = {}
+        self.activities[source, activity] = None
+
+    def tree(self, tree: int) -> None:
+        """A tree of this user changed."""
+        if self.trees is None:
+            self.trees = {}
+        self.trees[tree] = None
+
+    def friend(self, friend: int, relation: str) -> None:
+        """How this user stands to another changed."""
+        if self.friends is None:
+            self.friends = {}
+        self.friends[friend] = relation
 
 
 class Telling:
@@ -147,7 +181,7 @@ class Telling:
             found.append((Publication(user_channel(user_id), user.user_pos, data, 0), touched.row))
             if touched.balls:
                 user.forest_pos += 1
-                data = _encode(_forest_data(state, touched, at))
+                data = _encode(_forest_data(state, touched.balls, at))
                 found.append((Publication(forest_channel(user_id), user.forest_pos, data, 0), touched.row))
         found += self._revoked
         return found
@@ -181,9 +215,9 @@ class Telling:
         self._revoked.append((Revocation(user, channel), self._row))
 
 
-def _forest_data(state: GameState, touched: _Touched, at: str) -> dict[str, object]:
-    balls = [ball_facts(state.balls[ball], False) for ball in touched.balls]
-    return {"type": "forest.changed", "v": VERSION, "at": at, "balls": balls}
+def _forest_data(state: GameState, balls: Iterable[int], at: str) -> dict[str, object]:
+    facts = [ball_facts(state.balls[ball], False) for ball in balls]
+    return {"type": "forest.changed", "v": VERSION, "at": at, "balls": facts}
 
 
 # --- what each event means ------------------------------------------------------------------------
@@ -196,37 +230,36 @@ def _silent(telling: Telling, event: Any) -> None:
 def _accepted(telling: Telling, event: e.ActivityAccepted) -> None:
     touched = telling.touch(event.activity.user_id)
     touched.account = True
-    touched.activities[(event.activity.source, event.activity.activity)] = None
+    touched.activity(event.activity.source, event.activity.activity)
     if event.ball is not None:
-        touched.balls[event.ball.id] = None
+        touched.ball(event.ball.id)
 
 
 def _revised(telling: Telling, event: e.ActivityRevised) -> None:
     touched = telling.touch(event.user)
     touched.account = True
-    touched.activities[(event.source, event.activity)] = None
-    if event.ball is not None or event.energy_delta_g:
-        touched.balls[event.id] = None
+    touched.activity(event.source, event.activity)
+    if event.energy_delta_g or event.floor_g:  # at a cap the grams stay and only the avoided emissions change
+        touched.ball(event.id)
 
 
 def _reversed(telling: Telling, event: e.ActivityReversed) -> None:
     touched = telling.touch(event.user)
     touched.account = True
-    touched.activities[(event.source, event.activity)] = None
+    touched.activity(event.source, event.activity)
     if event.from_ball_g:
-        touched.balls[event.id] = None
+        touched.ball(event.id)
 
 
 def _collected(telling: Telling, event: e.EnergyCollected) -> None:
-    telling.touch(event.owner).balls[event.ball] = None
+    telling.touch(event.owner).ball(event.ball)
     touched = telling.touch(event.collector)
     touched.account = True
-    took = {"ball": str(event.ball), "owner": str(event.owner), "energy_g": event.energy_g}
-    touched.took.append(took)
+    touched.take(event.ball, event.owner, event.energy_g)
 
 
 def _friends(telling: Telling, user: int, friend: int, relation: str) -> None:
-    telling.touch(user).friends[friend] = relation
+    telling.touch(user).friend(friend, relation)
 
 
 def _asked(telling: Telling, event: e.FriendAsked) -> None:
@@ -257,20 +290,23 @@ def _state_changed(telling: Telling, event: e.AccountStateChanged) -> None:
 
 def _erased(telling: Telling, event: e.AccountErased) -> None:
     for user, friend, relation in event.friends:
-        if user != event.user and relation != "blocked":
-            _friends(telling, user, friend, "none")
-            telling.revoke(user, forest_channel(event.user))
+        other = friend if user == event.user else user
+        if user == event.user and relation == "blocked":
+            continue  # whoever was blocked was never told
+        _friends(telling, other, event.user, "none")
+        if relation == "friends" and other == user:  # of its two rows one is enough
+            telling.revoke(other, forest_channel(event.user))
     telling.revoke(event.user, None)
 
 
 def _redeemed(telling: Telling, event: e.TreeRedeemed) -> None:
     touched = telling.touch(event.tree.user_id)
     touched.account = True
-    touched.trees[event.tree.id] = None
+    touched.tree(event.tree.id)
 
 
 def _advanced(telling: Telling, event: e.TreeAdvanced) -> None:
-    telling.touch(event.user).trees[event.tree] = None
+    telling.touch(event.user).tree(event.tree)
 
 
 _TELL: dict[type, Callable[[Telling, Any], None]] = {

@@ -1,55 +1,44 @@
 """The one write path: commands in, groups of them decided and saved, one commit, then replies and publications.
 
 The only place that opens a write transaction while the engine serves. Knows no sockets, no SQL and no rule of the game.
+
+Where other processes write too (PostgreSQL), a group is loaded under locks, decided and committed in one transaction.
+Where this process is alone (SQLite), rows are kept between groups, and the next group is decided while the last one is
+written; it is written only after the last one is, and decided again if that one fails.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol
-
-import msgspec
 
 from engine import failpoints
 from engine.clock import Clock
 from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.rules import RuleBook
-from engine.core.state import State, Touch
+from engine.core.state import State
+from engine.deciding import Decided, Decider, Done, Outcome, Post, find_bound, json_of
 from engine.dice import Dice
 from engine.domain import Domain
-from engine.facts import Telling, events_told
-from engine.publication import Item, Publication
-from engine.store import save
-from engine.store.database import Conflict, Database, DatabaseAway, Select, Transaction
-from engine.store.load import load
+from engine.publication import Item
+from engine.store.database import Conflict, Database, DatabaseAway, Step
 from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
+AHEAD_COMMANDS_MIN = 128  # fewer are not decided ahead: they wait for the commit and share the next
 ATTEMPTS_MAX = 8
 IDS_RESERVED = 10_000
 IDS_SPARE = 2_000
 CACHED_ROWS_MAX = 400_000
 
 log = logging.getLogger(__name__)
-_json = msgspec.json.Encoder(enc_hook=str).encode
-_told = frozenset(events_told())
 
-
-@dataclass(slots=True)
-class Outcome:
-    """What a command came to: reply data (JSON), or a refusal. `replayed`: the key was bound before."""
-
-    data: bytes | None
-    error: Rejected | None = None
-    replayed: bool = False
-
-
-Done = Callable[[Outcome], None]
+__all__ = ["Audience", "Outcome", "Overloaded", "Writer"]
 
 
 class Audience(Protocol):
@@ -69,19 +58,21 @@ class Overloaded(Exception):
 
 
 @dataclass(slots=True)
-class _Post:
-    command: Any
-    done: Done
-    key: str | None
-    actor: int | None
-    content: str
-    outcome: Outcome | None = None
-    moves: list[Any] = field(default_factory=list)
-    changed: bool = False
+class _Ready:
+    """A group decided ahead: what is to be written for it, and what it tells once that is done."""
+
+    posts: list[Post]
+    steps: list[Step]
+    items: list[Item]
+    keys: dict[str, Post]
 
 
 class Writer:
-    """Groups commands and makes each group one transaction. One instance a process, on one event loop."""
+    """Groups commands and makes each group one transaction. One instance a process, on one event loop.
+
+    `pepper` keys the hashes that idempotency keys are bound to, so that nobody who reads the database can try out what
+    was in a command.
+    """
 
     def __init__(
         self,
@@ -91,25 +82,19 @@ class Writer:
         audience: Audience,
         clock: Clock,
         queue_commands_max: int = 20_000,
+        pepper: bytes = b"",
     ) -> None:
         self._db = db
+        self._decider = Decider(domains, db.is_shared)
         self._rules = rules
         self._audience = audience
         self.clock = clock
-        self._queue: deque[_Post] = deque()
+        self._queue: deque[Post] = deque()
         self._queue_commands_max = queue_commands_max
+        self._pepper = hashlib.blake2b(pepper, digest_size=32).digest()
         self._wake = asyncio.Event()
         self._dice = Dice()
         self._ids = range(0)
-        self._kinds = [kind for domain in domains for kind in domain.shelves]
-        self._tables = {name: table for domain in domains for name, table in domain.tables.items()}
-        self._of = {command: rule for domain in domains for command, rule in domain.rules.items()}
-        self._evolve = {event: rule for domain in domains for event, rule in domain.evolve.items()}
-        self._transfers = {event: domain.transfers for domain in domains for event in domain.evolve}
-        self._reactions: dict[type, list[Callable[[Any], Iterable[Any]]]] = {}
-        for domain in domains:
-            for event, reaction in domain.reactions.items():
-                self._reactions.setdefault(event, []).append(reaction)
         self._cache: State | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -125,8 +110,13 @@ class Writer:
             raise Overloaded
         key = getattr(command, "key", None)
         actor = getattr(command, "user", None)
-        self._queue.append(_Post(command, done, key, actor, _content(command) if key else ""))
+        self._queue.append(Post(command, done, key, actor, self._content(command) if key else ""))
         self._wake.set()
+
+    def _content(self, command: Any) -> str:
+        """What a key is bound to: the command's kind and everything in it."""
+        body = type(command).__name__.encode() + json_of(command)
+        return hashlib.blake2b(body, digest_size=16, key=self._pepper).hexdigest()
 
     async def submit(self, command: Any) -> Outcome:
         """Queue a command and wait for its outcome; a full queue is the outcome `overloaded`."""
@@ -154,7 +144,8 @@ class Writer:
 
     def start(self) -> None:
         """Begin to make groups."""
-        self._task = asyncio.create_task(self._run(), name="writer")
+        work = self._run() if self._db.is_shared else self._run_ahead()
+        self._task = asyncio.create_task(work, name="writer")
 
     async def stop(self) -> None:
         """Refuse new commands, finish those that are queued, and end."""
@@ -164,213 +155,200 @@ class Writer:
             await self._task
 
     async def _run(self) -> None:
-        while True:
-            while not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            count = min(len(self._queue), GROUP_COMMANDS_MAX)
-            await self._group([self._queue.popleft() for _ in range(count)])
+        """One group after the other, each in one transaction from its locks to its commit."""
+        while await self._is_time(None):
+            await self._group(self._next_posts())
 
-    async def _group(self, posts: list[_Post]) -> None:
+    async def _run_ahead(self) -> None:
+        """Decide the next group while the last is written; this process alone writes, so nothing can come between."""
+        ahead: _Ready | None = None
+        writing: asyncio.Task[bool] | None = None
+        while await self._is_time(writing):
+            posts, ready = [], None
+            if writing is None or not writing.done():
+                posts = self._next_posts()
+                ready = await self._ready(posts, ahead.keys if ahead else {})
+            if writing is not None and ahead is not None and not await writing:
+                ready = None
+                await self._again(ahead.posts)
+            ahead = writing = None
+            if ready is not None:
+                ahead, writing = ready, asyncio.create_task(self._write(ready))
+                writing.add_done_callback(lambda _: self._wake.set())
+            elif posts:
+                await self._again(posts)
+
+    async def _is_time(self, writing: "asyncio.Task[bool] | None") -> bool:
+        """Wait until a group is written or there is one to make; False when the writer is to end."""
+        while True:
+            if writing is not None and writing.done():
+                return True
+            if self._queue and (writing is None or len(self._queue) >= AHEAD_COMMANDS_MIN):
+                return True
+            if self._closing and not self._queue and writing is None:
+                return False
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _again(self, posts: list[Post]) -> None:
+        """A group that was decided ahead in vain, on rows that are not to be: decide it alone on what is stored."""
+        self._forget(posts)
+        await self._group(posts)
+
+    def _next_posts(self) -> list[Post]:
+        count = min(len(self._queue), GROUP_COMMANDS_MAX)
+        return [self._queue.popleft() for _ in range(count)]
+
+    def _forget(self, posts: Sequence[Post]) -> None:
+        """What was decided on rows that are not to be is undone; the rows are read again."""
+        self._cache = None
+        for post in posts:
+            post.again()
+
+    # --- one group after the other ----------------------------------------------------------------
+
+    async def _group(self, posts: list[Post]) -> bool:
         """One group to its end. A fault of the engine's own is traced to the command that causes it."""
         begun = perf_counter()
         try:
             items = await self._until_committed(posts)
         except DatabaseAway as problem:
             log.error("database away: %s", problem)
-            return self._answer(posts, Outcome(None, Rejected("unavailable")))
+            return self._fail(posts, "unavailable")
         except Exception:
             self._cache = None
             if len(posts) == 1:
                 log.exception("command %s failed", type(posts[0].command).__name__)
-                return self._answer(posts, Outcome(None, Rejected("internal")))
-            for post in posts:
-                post.outcome, post.moves, post.changed = None, [], False
-                await self._group([post])
-            return None
-        self.groups += 1
-        self.commands += len(posts)
-        self.tally.group_commands.add(len(posts))
-        self.tally.group_s.add(perf_counter() - begun)
-        failpoints.hit("writer.committed")
-        self._answer(posts, None)
-        self._audience.publish(items)
-        self._audience.flush()
-        failpoints.hit("writer.answered")
-        return None
+                return self._fail(posts, "internal")
+            self._forget(posts)
+            return all([await self._group([post]) for post in posts])
+        self._committed(posts, items, perf_counter() - begun)
+        return True
 
-    def _answer(self, posts: Sequence[_Post], fault: Outcome | None) -> None:
-        for post in posts:
-            outcome = fault or post.outcome
-            assert outcome is not None
-            self.tally.outcomes[type(post.command).__name__, _kind_of(outcome)] += 1
-            try:
-                post.done(outcome)
-            except Exception:
-                log.exception("a reply could not be handed over")
-        if fault is not None:
-            self._audience.flush()
-
-    async def _until_committed(self, posts: list[_Post]) -> list[Item]:
+    async def _until_committed(self, posts: list[Post]) -> list[Item]:
         """Decide and commit, again from the start where another process was in the way."""
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return await self._attempt(posts)
             except Conflict as problem:
-                self._cache = None
+                self._forget(posts)
                 if attempt == ATTEMPTS_MAX - 1:
                     raise
                 self.tally.conflicts += 1
                 log.info("group of %d is decided again: %s", len(posts), problem)
-                for post in posts:
-                    post.outcome, post.moves, post.changed = None, [], False
         raise AssertionError("unreachable")
 
-    # --- one attempt ------------------------------------------------------------------------------
-
-    async def _attempt(self, posts: list[_Post]) -> list[Item]:
-        db = self._db
-        if len(self._ids) < IDS_SPARE + 4 * len(posts):
-            self._ids = await db.reserve_ids(IDS_RESERVED)
-        await self._dice.prepare(db, self.clock.now_ms())
+    async def _attempt(self, posts: list[Post]) -> list[Item]:
+        await self._prepare(len(posts))
         state = self._state()
         try:
-            async with db.write() as tx:
-                commands = [post.command for post in posts]
-                await load(tx, self._tables, state, commands, self._touches, db.is_shared, self._is_direct)
-                await _find_bound(tx, posts)
-                now = await self._now(tx)
-                telling = Telling()
-                context = Context(now, self._rules(), self._dice.of_day(now), self._next_id)
-                changed = await self._decide_all(tx, state, posts, context, telling)
-                items = await self._save(tx, state, changed, telling, now)
-                failpoints.hit("writer.saved")
-                if failpoints.is_on(failpoints.ACK_EARLY):
-                    self._answer(posts, None)
-                    self._audience.flush()
-                    failpoints.hit("writer.answered")
+            async with self._db.write() as tx:
+                await self._decider.load(tx, state, [post.command for post in posts])
+                await find_bound(tx, posts, {})
+                now = self.clock.group_now_ms(await tx.now())
+                decided = await self._decider.decide_all(tx, state, posts, self._context(now))
+                journal_ids = await tx.journal_ids(len(decided.changed))
+                steps, items = self._decider.to_save(state, decided, journal_ids)
+                await tx.run(steps)
+                self._before_commit(posts)
         except BaseException:
             self._cache = None
             raise
         state.clean()
         return items
 
-    def _state(self) -> State:
-        """A working set: fresh where others write too, else what earlier groups have left, within a bound."""
-        if self._db.is_shared:
-            return State(self._kinds)
-        if self._cache is None or self._cache.rows() > CACHED_ROWS_MAX:
-            self._cache = State(self._kinds)
-        return self._cache
+    async def _prepare(self, commands: int) -> None:
+        """Have ids and the day's secrets at hand, so that deciding never waits for them."""
+        if len(self._ids) < IDS_SPARE + 4 * commands:
+            self._ids = await self._db.reserve_ids(IDS_RESERVED)
+        await self._dice.prepare(self._db, self.clock.now_ms())
 
-    def _touches(self, command: Any, state: State) -> Iterable[Touch]:
-        return self._of[type(command)].touches(command, state)
-
-    def _is_direct(self, command: Any) -> bool:
-        return self._of[type(command)].is_direct
-
-    async def _now(self, tx: Transaction) -> int:
-        """The group's now, read after its locks."""
-        return self.clock.group_now_ms(await tx.now())
+    def _context(self, now: int) -> Context:
+        return Context(now, self._rules(), self._dice.of_day(now), self._next_id)
 
     def _next_id(self) -> int:
         first, self._ids = self._ids[0], self._ids[1:]
         return first
 
-    async def _decide_all(
-        self, tx: Transaction, state: State, posts: Sequence[_Post], context: Context, telling: Telling
-    ) -> list[_Post]:
-        """Decide in order; each sees what the one before has changed. Returns those for the journal."""
-        changed: list[_Post] = []
-        in_group: dict[str, _Post] = {}
-        for post in posts:
-            if post.outcome is not None:  # bound by an earlier group
-                continue
-            if post.key is not None and post.key in in_group:
-                post.outcome = _replay(post, in_group[post.key])
-                continue
-            try:
-                reply = await self._decide(tx, state, post, post.command, context, telling, len(changed))
-            except Rejected as refusal:
-                post.outcome = Outcome(None, refusal)
-                continue
-            post.outcome = Outcome(_json(reply))
-            if post.changed and self._of[type(post.command)].is_journaled:
-                changed.append(post)
-                if post.key is not None:
-                    in_group[post.key] = post
-        return changed
+    def _state(self) -> State:
+        """A working set: fresh where others write too, else what earlier groups have left, within a bound."""
+        if self._db.is_shared:
+            return State(self._decider.kinds)
+        if self._cache is None or self._cache.rows() > CACHED_ROWS_MAX:
+            self._cache = State(self._decider.kinds)
+        return self._cache
 
-    async def _decide(
-        self,
-        tx: Transaction,
-        state: State,
-        post: _Post,
-        command: Any,
-        context: Context,
-        telling: Telling,
-        row: int,
-    ) -> Mapping[str, Any]:
-        """One command and the reactions to its events, which belong to the same journal row."""
-        decision = self._of[type(command)].decide(state, command, context)
-        for event in decision.events:
-            kind = type(event)
-            self._evolve[kind](state, event)
-            post.changed = True
-            post.moves += self._transfers[kind](event)
-            if kind in _told:
-                telling.add(event, row)
-            for reaction in self._reactions.get(kind, ()):
-                for follow_up in reaction(event):
-                    await self._react(tx, state, post, follow_up, context, telling, row)
-        return decision.reply
+    # --- deciding ahead ---------------------------------------------------------------------------
 
-    async def _react(
-        self,
-        tx: Transaction,
-        state: State,
-        post: _Post,
-        follow_up: Any,
-        context: Context,
-        telling: Telling,
-        row: int,
-    ) -> None:
-        """A reaction must succeed: what it reacts to has happened, so a refusal is a fault that undoes the group."""
-        await load(tx, self._tables, state, [follow_up], self._touches, self._db.is_shared)
+    async def _ready(self, posts: list[Post], unsaved: dict[str, Post]) -> _Ready | None:
+        """Decide a group on the rows that earlier groups have left, written or not; None where that failed.
+
+        Rows that no earlier group holds are read from what is committed: nobody else can have changed them.
+        """
         try:
-            await self._decide(tx, state, post, follow_up, context, telling, row)
-        except Rejected as refusal:
-            raise RuntimeError(f"reaction {type(follow_up).__name__} was refused: {refusal}") from refusal
+            await self._prepare(len(posts))
+            state = self._state()
+            async with self._db.snapshot() as view:
+                await self._decider.load(view, state, [post.command for post in posts])
+                await find_bound(view, posts, unsaved)
+                context = self._context(self.clock.group_now_ms(None))
+                decided = await self._decider.decide_all(view, state, posts, context)
+            journal_ids = self._db.journal_ids(len(decided.changed))
+            steps, items = self._decider.to_save(state, decided, journal_ids)
+            state.clean()
+            return _Ready(posts, steps, items, _keys(decided))
+        except Exception as problem:
+            log.info("group of %d is decided again: %s", len(posts), problem)
+            return None
 
-    async def _save(
-        self, tx: Transaction, state: State, changed: Sequence[_Post], telling: Telling, now: int
-    ) -> list[Item]:
-        journal_ids = await tx.journal_ids(len(changed)) if changed else ()
-        items: list[Item] = []
-        pubs: dict[int, list[bytes]] = {}
-        for item, row in telling.items(state, now):
-            item.journal_id = journal_ids[row]
-            items.append(item)
-            pubs.setdefault(row, []).append(_pub(item))
-        journal = [
-            (
-                journal_ids[row],
-                now,
-                type(post.command).__name__,
-                post.actor,
-                post.key,
-                post.content,
-                _json(post.moves).decode(),
-                post.outcome.data.decode() if post.outcome and post.outcome.data else "",
-                f"[{','.join(part.decode() for part in pubs[row])}]" if row in pubs else "[]",
-            )
-            for row, post in enumerate(changed)
-        ]
-        if steps := save.steps(self._tables, state, journal):
-            await tx.run(steps)
-        return items
+    async def _write(self, ready: _Ready) -> bool:
+        """Commit a group that was decided ahead; False where that failed, and then nobody is answered."""
+        begun = perf_counter()
+        try:
+            await self._db.save(ready.steps, lambda: self._before_commit(ready.posts))
+        except Exception as problem:
+            log.info("group of %d is decided again: %s", len(ready.posts), problem)
+            return False
+        self._committed(ready.posts, ready.items, perf_counter() - begun)
+        return True
+
+    # --- after the commit -------------------------------------------------------------------------
+
+    def _before_commit(self, posts: Sequence[Post]) -> None:
+        """Nothing, but for tests that make the engine die or lie here."""
+        failpoints.hit("writer.saved")
+        if failpoints.is_on(failpoints.ACK_EARLY):
+            self._answer(posts)
+            self._audience.flush()
+            failpoints.hit("writer.answered")
+
+    def _committed(self, posts: Sequence[Post], items: Sequence[Item], seconds: float) -> None:
+        self.groups += 1
+        self.commands += len(posts)
+        self.tally.group_commands.add(len(posts))
+        self.tally.group_s.add(seconds)
+        failpoints.hit("writer.committed")
+        self._answer(posts)
+        self._audience.publish(items)
+        self._audience.flush()
+        failpoints.hit("writer.answered")
+
+    def _fail(self, posts: Sequence[Post], code: str) -> bool:
+        for post in posts:
+            post.outcome = Outcome(None, Rejected(code))
+        self._answer(posts)
+        self._audience.flush()
+        return False
+
+    def _answer(self, posts: Sequence[Post]) -> None:
+        for post in posts:
+            outcome = post.outcome
+            assert outcome is not None
+            self.tally.outcomes[type(post.command).__name__, _kind_of(outcome)] += 1
+            try:
+                post.done(outcome)
+            except Exception:
+                log.exception("a reply could not be handed over")
 
 
 def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
@@ -379,47 +357,11 @@ def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
 
 
 def _kind_of(outcome: Outcome) -> str:
-    """The outcome as metrics count it."""
     if outcome.error is not None:
         return outcome.error.code
     return "replayed" if outcome.replayed else "ok"
 
 
-def _content(command: Any) -> str:
-    """What a key is bound to: the command's kind and everything in it."""
-    body = type(command).__name__.encode() + _json(command)
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
-
-
-def _pub(item: Item) -> bytes:
-    """An item as the journal keeps it."""
-    if isinstance(item, Publication):
-        return b'["%s",%d,%s]' % (item.channel.encode(), item.offset, item.data)
-    return _json(["", item.user, item.channel])
-
-
-def _replay(post: _Post, first: _Post) -> Outcome:
-    """The answer to a key that was bound earlier in the same group."""
-    assert first.outcome is not None
-    if first.content != post.content or first.actor != post.actor:
-        return Outcome(None, Rejected("key_reused"))
-    return Outcome(first.outcome.data, None, replayed=True)
-
-
-async def _find_bound(tx: Transaction, posts: Sequence[_Post]) -> None:
-    """Give posts whose key is bound the outcome that it is bound to."""
-    keys = sorted({post.key for post in posts if post.key is not None})
-    if not keys:
-        return
-    columns = ("key", "content", "actor", "reply")
-    [rows] = await tx.run([Select(save.JOURNAL, columns, ("key",), keys)])
-    bound = {key: (content, actor, reply) for key, content, actor, reply in rows}
-    for post in posts:
-        if post.key in bound:
-            content, actor, reply = bound[post.key]
-            same = content == post.content and actor == post.actor
-            post.outcome = (
-                Outcome(reply.encode(), None, replayed=True)
-                if same
-                else Outcome(None, Rejected("key_reused"))
-            )
+def _keys(decided: Decided) -> dict[str, Post]:
+    """The keys that the group binds when it is written."""
+    return {post.key: post for post in decided.changed if post.key is not None}

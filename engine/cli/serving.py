@@ -1,11 +1,10 @@
 """Commands that serve: the engine alone, and the demo village."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from engine.cli.shared import DatabaseOption, Exit, Failure, note, run, settings_with, shown_url
+from engine.cli.shared import DatabaseOption, Exit, Failure, failures, note, run, settings_with, shown_url
 
 
 def serve(
@@ -18,7 +17,7 @@ def serve(
     Off 127.0.0.1 it starts only with secrets of your own: SAXAUL_TOKEN_SECRET, SAXAUL_SERVER_KEY and
     SAXAUL_OPERATOR_KEY.
     """
-    run(_serve(host, port, database))
+    run(_serve(host, port, database), serves=True)
 
 
 async def _serve(host: str | None, port: int | None, database: str | None) -> None:
@@ -41,7 +40,8 @@ def demo(
         str | None, typer.Option(help="Where the village lives; it goes on if it is there already.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of the server (default 8000, or the next free one).")
+        int | None,
+        typer.Option(help="Port of the server (default: SAXAUL_PORT or 8000, or the next free one)."),
     ] = None,
     seed: Annotated[
         int, typer.Option(help="Dice of the villagers: the same seed makes the same village.")
@@ -58,5 +58,7 @@ def demo(
     """
     from engine.demo import Village, run_demo
 
-    url = database or f"sqlite:///{Path('saxaul-demo.db')}"
-    run(run_demo(Village(url, port, seed, live, for_s)))
+    with failures():
+        first_port = settings_with(database).port
+    url = database or "sqlite:///saxaul-demo.db"
+    run(run_demo(Village(url, port, first_port, seed, live, for_s)), serves=True)

@@ -16,11 +16,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65_536)
 def rfc3339(at: int) -> str:
     """The instant as text on the wire, `2026-11-23T07:00:00.000Z`."""
-    whole, ms = divmod(at, SECOND_MS)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    return (_EPOCH + at * _MS).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def instant(text: str) -> int:

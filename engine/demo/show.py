@@ -28,7 +28,6 @@ from engine.main import open_engine, serving
 from engine.settings import DEMO_TOKEN_SECRET, Settings, SettingsError
 from engine.store.database import sqlite_path
 
-PORT = 8000
 PORTS_TRIED = 50
 SIMULATOR_SPEED = 0.5  # an order is planted within 16 s
 SIMULATOR_START_S = 15.0
@@ -40,10 +39,11 @@ PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 @dataclass(frozen=True, slots=True)
 class Village:
-    """How the demo is wanted. `port` None: 8000 or the next free one; `for_s`: end by itself after that."""
+    """How the demo is wanted. `port` None: the first free one from `first_port`; `for_s`: end after that."""
 
     database_url: str
     port: int | None = None
+    first_port: int = 8000
     seed: int = 1
     live: bool = True
     for_s: float | None = None
@@ -53,7 +53,7 @@ async def run_demo(village: Village) -> None:
     """Run until Ctrl-C, SIGTERM or `for_s`. Raises SettingsError where no port is free."""
     console = Console(highlight=False, soft_wrap=True)
     base = _base_path(village.database_url)
-    port = free_port(village.port)
+    port = free_port(village.port, village.first_port)
     key = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(_simulator(base, port, key))
@@ -74,6 +74,7 @@ def _settings(village: Village, port: int, simulator: str, key: str) -> Settings
         port=port,
         database_url=village.database_url,
         demo=True,
+        redis_url=None,
         partner_simulator_url=simulator,
         partner_simulator_key=key,
         orders_s=2.0,
@@ -125,16 +126,18 @@ async def _until_ended(for_s: float | None, *works: Coroutine[Any, Any, None]) -
 # --- ports and the partner --------------------------------------------------------------------------
 
 
-def free_port(wanted: int | None) -> int:
-    """The port that was asked for, else 8000 or the next free one. Raises SettingsError."""
-    for port in [wanted] if wanted is not None else range(PORT, PORT + PORTS_TRIED):
+def free_port(wanted: int | None, first: int = 0) -> int:
+    """The port that was asked for, else the first free one from `first`. Raises SettingsError."""
+    for port in [wanted] if wanted is not None else range(first, first + PORTS_TRIED):
         with closing(socket.socket()) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 listener.bind((HOST, port))
                 return listener.getsockname()[1]
     taken = (
-        f"port {wanted} is taken" if wanted is not None else f"ports {PORT} to {PORT + PORTS_TRIED} are taken"
+        f"port {wanted} is taken"
+        if wanted is not None
+        else f"ports {first} to {first + PORTS_TRIED - 1} are taken"
     )
     raise SettingsError(f"{taken}; name another with --port")
 

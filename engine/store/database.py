@@ -4,7 +4,7 @@ SQL is written once with `?` placeholders; `IN ?` takes a list. The drivers (sql
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,13 +72,13 @@ class Reader(Protocol):
         """Rows of a query with `?` placeholders; `IN ?` takes a list of int or of str."""
         ...
 
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        """The steps in order, in one go; an empty list for those that return nothing. A view only selects."""
+        ...
+
 
 class Transaction(Reader, Protocol):
     """A write transaction; it commits when its block ends and rolls back when an exception leaves it."""
-
-    async def run(self, steps: Sequence[Step]) -> list[Rows]:
-        """The steps in order, in one go; an empty list for those that return nothing."""
-        ...
 
     async def execute(self, sql: str, *params: Any) -> None:
         """One statement with `?` placeholders."""
@@ -105,6 +105,14 @@ class Database(Protocol):
 
     def write(self) -> AbstractAsyncContextManager[Transaction]:
         """The write transaction. Only `engine.writer` opens one while the engine serves."""
+        ...
+
+    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        """All steps in one transaction of their own."""
+        ...
+
+    def journal_ids(self, count: int) -> Sequence[int]:
+        """Ids for the next journal rows, where this process is the only writer (not `is_shared`)."""
         ...
 
     async def reserve_ids(self, count: int) -> range:

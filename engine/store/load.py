@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from engine.core.state import By, State, Touch
-from engine.store.database import Rows, Select, Transaction
+from engine.store.database import Reader, Rows, Select
 from engine.store.mapping import ShelfTable
 
 ROUNDS_MAX = 12
@@ -30,7 +30,7 @@ class _Wanted:
 
 
 async def load(
-    tx: Transaction,
+    tx: Reader,
     tables: Mapping[str, ShelfTable],
     state: State,
     commands: Sequence[Any],
@@ -56,7 +56,7 @@ async def load(
         for name in locking:
             await _fill(tx, tables, state, {name: wanted[name]}, lock=True)
         if locking and seen_before_lock and is_shared:
-            await _fill(tx, tables, state, seen_before_lock, lock=False)
+            await _fill(tx, tables, state, seen_before_lock, lock=False, anew=True)
         await _fill(tx, tables, state, {name: wanted[name] for name in plain}, lock=False)
         for name in plain:
             seen = seen_before_lock.setdefault(name, _Wanted())
@@ -81,12 +81,14 @@ def _missing(state: State, commands: Sequence[Any], touches: Touches) -> dict[st
 
 
 async def _fill(
-    tx: Transaction,
+    tx: Reader,
     tables: Mapping[str, ShelfTable],
     state: State,
     wanted: Mapping[str, _Wanted],
     lock: bool,
+    anew: bool = False,
 ) -> None:
+    """Rows that are on a shelf already stay as they are, changed or not, unless they are to be read `anew`."""
     steps: list[Select] = []
     names: list[str] = []
     for name, some in wanted.items():
@@ -100,14 +102,17 @@ async def _fill(
     for name, some in wanted.items():
         shelf = state.shelves[name]
         for key in some.keys:
-            shelf.loaded(key, None)
+            if anew or key not in shelf:
+                shelf.loaded(key, None)
         shelf.by.update(By(column, value) for column, values in some.by.items() for value in values)
     for name, rows in zip(names, await tx.run(steps), strict=True):
-        _shelve(tables[name], state, rows)
+        _shelve(tables[name], state, rows, named=wanted[name].keys, anew=anew)
 
 
-def _shelve(about: ShelfTable, state: State, rows: Rows) -> None:
+def _shelve(about: ShelfTable, state: State, rows: Rows, named: set[Any], anew: bool) -> None:
     shelf = state.shelves[about.kind.name]
     for values in rows:
         row = about.row(values)
-        shelf.loaded(about.key_of(row), row)
+        key = about.key_of(row)
+        if anew or key in named or key not in shelf:
+            shelf.loaded(key, row)

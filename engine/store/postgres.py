@@ -4,7 +4,7 @@ Knows nothing of commands. `synchronous_commit` is left as the server has it: on
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -96,8 +96,6 @@ class _View:
         adapted, _ = numbered(sql, "= ANY({})")
         return [tuple(row) for row in await self._connection.fetch(adapted, *params)]
 
-
-class _Transaction(_View):
     async def run(self, steps: Sequence[Step]) -> list[Rows]:
         return [await self._step(step) for step in steps]
 
@@ -116,6 +114,8 @@ class _Transaction(_View):
         await self._connection.execute(sql, *_columns(rows, width))
         return []
 
+
+class _Transaction(_View):
     async def execute(self, sql: str, *params: Any) -> None:
         await self._connection.execute(numbered(sql, "= ANY({})")[0], *params)
 
@@ -165,6 +165,14 @@ class PostgresDatabase:
         with _translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 yield _Transaction(connection)
+
+    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        async with self.write() as transaction:
+            await transaction.run(steps)
+            before_commit()
+
+    def journal_ids(self, count: int) -> Sequence[int]:
+        raise NotImplementedError("several processes write here: ids come from the transaction")
 
     async def reserve_ids(self, count: int) -> range:
         sql = "SELECT setval('ids', nextval('ids') + $1 - 1)"

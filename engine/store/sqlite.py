@@ -40,7 +40,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA secure_delete=ON")  # an erased name leaves no trace in free pages
+    connection.execute("PRAGMA secure_delete=FAST")  # an erased name is overwritten in its page
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     connection.execute("PRAGMA temp_store=MEMORY")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
@@ -101,7 +101,7 @@ class _View:
         self._connection = connection
         self._thread = thread
 
-    async def _do(self, work: Callable[[], T]) -> T:
+    async def do(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except sqlite3.IntegrityError as problem:
@@ -111,7 +111,10 @@ class _View:
 
     async def fetch(self, sql: str, *params: Any) -> Rows:
         adapted, values = _as_lists(sql, params)
-        return await self._do(lambda: self._connection.execute(adapted, values).fetchall())
+        return await self.do(lambda: self._connection.execute(adapted, values).fetchall())
+
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        return await self.do(lambda: [_step(self._connection, step) for step in steps])
 
 
 class _Transaction(_View):
@@ -120,9 +123,6 @@ class _Transaction(_View):
     ) -> None:
         super().__init__(connection, thread)
         self._journal = journal
-
-    async def run(self, steps: Sequence[Step]) -> list[Rows]:
-        return await self._do(lambda: [_step(self._connection, step) for step in steps])
 
     async def execute(self, sql: str, *params: Any) -> None:
         await self.fetch(sql, *params)
@@ -177,7 +177,7 @@ class SqliteDatabase:
         connection = await self._idle.get()
         view = _View(connection, self._read_thread)
         try:
-            await view.fetch("BEGIN")
+            connection.execute("BEGIN")  # deferred: touches no file before the first read
             yield view
         finally:
             if connection.in_transaction:
@@ -188,16 +188,34 @@ class SqliteDatabase:
     async def write(self) -> AsyncIterator[_Transaction]:
         async with self._lock:
             transaction = _Transaction(self._writer, self._thread, self._journal)
-            last = self._journal.last
             try:
                 await transaction.fetch("BEGIN IMMEDIATE")
                 yield transaction
                 await transaction.fetch("COMMIT")
             except BaseException:
-                self._journal.last = last
                 if self._writer.in_transaction:
                     await transaction.fetch("ROLLBACK")
                 raise
+
+    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        async with self._lock:
+            view = _View(self._writer, self._thread)
+            await view.do(lambda: self._save(steps, before_commit))
+
+    def _save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for step in steps:
+                _step(self._writer, step)
+            before_commit()
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    def journal_ids(self, count: int) -> Sequence[int]:
+        return self._journal.take(count)
 
     async def reserve_ids(self, count: int) -> range:
         async with self.write() as transaction:

@@ -81,7 +81,7 @@ async def test_a_fault_in_one_command_leaves_the_rest_of_its_group_alone(url: st
         one, other, third = await users(game, 3)
         broken: dict[type, Rule] = {**RULES}
         broken[c.BlockUser] = replace_rule(RULES[c.BlockUser], explode)
-        game.writer._of = broken
+        game.writer._decider.rules = broken
         before = len(game.heard.items)
         outcomes = await game.writer.submit_all(
             [
