@@ -63,7 +63,7 @@ async def explain_ball(
         "owner": str(activity.user_id),
         "activity": _activity_facts(activity, rules),
         "calculation": activity.trace,
-        "words": describe(activity.trace, rules),
+        "words": _words(activity, rules),
         "caps": _caps_words(activity.trace.get("granted", {})),
         "policy": _policy(ball, activity, rules) if ball else None,
         "revisions": revisions,
@@ -176,6 +176,12 @@ def _row(values: Sequence[Any], ball_id: int) -> _Row:
 # --- facts ------------------------------------------------------------------------------------------
 
 
+def _words(activity: Activity, rules: RuleBook) -> list[str]:
+    if "rules" not in activity.trace:
+        return ["How this was worked out was not kept."]
+    return describe(activity.trace, rules)
+
+
 def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
     behaviour = rules.behaviours.get(activity.behaviour)
     facts: dict[str, Any] = {
@@ -193,9 +199,11 @@ def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
         "reversed_at": rfc3339(activity.reversed_at) if activity.reversed_at is not None else None,
         "energy_g": activity.energy_g,
         "avoided_mg": activity.avoided_mg,
-        "method": {name: activity.trace[name]["method"] for name in ("energy", "avoided")},
-        "rulebook": activity.trace["rules"],
-        "rulebook_is_current": activity.trace["rules"] == rules.hash,
+        "method": {
+            name: activity.trace[name]["method"] for name in ("energy", "avoided") if name in activity.trace
+        },
+        "rulebook": activity.trace.get("rules", ""),
+        "rulebook_is_current": activity.trace.get("rules") == rules.hash,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from tests.cli.conftest import Saxaul
-from tests.support.server import run_cli
+from tests.support.server import Server, run_cli
 
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
@@ -87,6 +87,21 @@ def test_a_folder_that_is_not_there(saxaul: Saxaul, tmp_path: Path) -> None:
 def test_a_setting_that_is_none(saxaul: Saxaul) -> None:
     ran = saxaul("check", port="many")
     assert ran.status == 2 and "SAXAUL_PORT" in ran.err
+
+
+def test_well_known_secrets_are_refused_off_loopback(saxaul: Saxaul) -> None:
+    ran = saxaul("serve", "--host", "0.0.0.0", "--port", "0")
+    assert ran.status == 2 and "SAXAUL_TOKEN_SECRET" in ran.err
+
+
+async def test_one_process_serves_a_file_and_a_port(server: Server, tmp_path: Path) -> None:
+    twice = await server.cli("serve", "--port", "0")
+    assert twice.status == 1 and "another process serves" in twice.err
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    taken = await server.cli("serve", "--database", other)
+    assert taken.status == 1 and "--port" in taken.err, taken.err
+    told = {one["what"]: one for one in (await server.cli("doctor", "--json")).check().json}
+    assert told["port"]["state"] == "warn" and told["database"]["state"] == "ok"
 
 
 # --- tokens -----------------------------------------------------------------------------------------
