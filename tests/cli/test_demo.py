@@ -10,6 +10,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.support.node import NodeMissing, find_node, sdk_modules
 from tests.support.process import Child, free_port
 from tests.support.sdk_py import PySdk
@@ -61,6 +63,7 @@ async def finished(*command: str, timeout_s: float = 90) -> str:
     return out.decode()
 
 
+@pytest.mark.slow
 async def test_a_village_from_nothing(tmp_path: Path, sdk_py: PySdk) -> None:
     port = free_port()
     child = Child(
