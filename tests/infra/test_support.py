@@ -341,6 +341,7 @@ async def test_raw_socket_speaks_and_splits_lines(echo_url: str, raw_socket: Ope
         (raw_frame(0, b"continues nothing"), 1002),
         (raw_frame(1, b"x" * 70_001), 1009),
     ],
+    ids=["not UTF-8", "reserved opcode", "no mask", "reserved bit", "continues nothing", "too big"],
 )
 async def test_raw_socket_sends_what_is_illegal(
     echo_url: str, raw_socket: OpenSocket, frame: bytes, code: int
