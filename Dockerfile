@@ -5,7 +5,7 @@ FROM python:3.13-slim-bookworm AS build
 WORKDIR /source
 RUN python -m venv /opt/saxaul
 # Dependencies change more rarely than the source: a layer of their own
-COPY constraints.txt pyproject.toml ./
+COPY constraints.txt pyproject.toml README.md ./
 RUN /opt/saxaul/bin/python -c "import tomllib; print('\n'.join(tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies']))" > requirements.txt \
     && /opt/saxaul/bin/pip install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY engine engine

@@ -71,7 +71,7 @@ def activity_facts(activity: Activity) -> dict[str, object]:
         "id": str(activity.id),
         "behaviour": activity.behaviour,
         "source": activity.source,
-        "method": activity.trace.get("method", ""),
+        "method": activity.trace.get("avoided", {}).get("method", "none"),
         "on": activity.on,
         "quantity": activity.quantity,
         "unit": activity.unit,

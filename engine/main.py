@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import os
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -246,7 +247,7 @@ def _partners(settings: Settings) -> list[PartnerSettings]:
 
 
 def _relay(engine: Engine) -> Relay:
-    name = f"{socket.gethostname()}:{os.getpid()}"
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     table = destinations(engine.registry.adapters)
     return Relay(engine.writer, engine.db, partners_outbox(), table, name)
 

@@ -86,7 +86,7 @@ class EngineCollector(Collector):
             refused = {(str(int(status)),): count for status, count in front.refused.items()}
             yield _counter("saxaul_upgrades_refused", "Refused upgrades", ("status",), refused)
         if counters is not None:
-            yield _count("saxaul_connects", "Connections that sent a valid token", counters.connected)
+            yield _gauge("saxaul_connected", "Connections that are signed in", counters.connected)
             yield _count("saxaul_socket_commands", "Commands over sockets", counters.commands)
             yield _count("saxaul_rate_limited", "Commands over the rate limit", counters.rate_limited)
             closed = {(str(int(code)),): count for code, count in counters.closed.items()}

@@ -61,7 +61,7 @@ class Settings(BaseSettings):
         60, description="Commands that a connection may send at once before the rate counts."
     )
     connections_max: int = Field(20_000, description="Open sockets of one process.")
-    connections_per_user_max: int = Field(8, description="Open sockets of one user in one process.")
+    connections_per_user_max: int = Field(32, description="Open sockets of one user in one process.")
     channels_max: int = Field(128, description="Subscriptions of one connection.")
     connect_timeout_s: float = Field(10.0, description="A socket that has not connected by then is closed.")
     ping_s: float = Field(25.0, description="How often the server pings, as clients are told.")

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from engine import failpoints
 from engine.clock import Clock
@@ -26,7 +26,7 @@ from engine.deciding import Decided, Decider, Done, Outcome, Post, find_bound, j
 from engine.dice import Dice
 from engine.domain import Domain
 from engine.publication import Item
-from engine.store.database import Conflict, Database, DatabaseAway, Step
+from engine.store.database import Conflict, Database, DatabaseAway, SoleDatabase, Step
 from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
@@ -85,6 +85,7 @@ class Writer:
         pepper: bytes = b"",
     ) -> None:
         self._db = db
+        self._sole = cast(SoleDatabase, db)  # used only where the database is not shared
         self._decider = Decider(domains, db.is_shared)
         self._rules = rules
         self._audience = audience
@@ -293,7 +294,7 @@ class Writer:
                 await find_bound(view, posts, unsaved)
                 context = self._context(self.clock.group_now_ms(None))
                 decided = await self._decider.decide_all(view, state, posts, context)
-            journal_ids = self._db.journal_ids(len(decided.changed))
+            journal_ids = self._sole.journal_ids(len(decided.changed))
             steps, items = self._decider.to_save(state, decided, journal_ids)
             state.clean()
             return _Ready(posts, steps, items, _keys(decided))
@@ -305,7 +306,7 @@ class Writer:
         """Commit a group that was decided ahead; False where that failed, and then nobody is answered."""
         begun = perf_counter()
         try:
-            await self._db.save(ready.steps, lambda: self._before_commit(ready.posts))
+            await self._sole.save(ready.steps, lambda: self._before_commit(ready.posts))
         except Exception as problem:
             log.info("group of %d is decided again: %s", len(ready.posts), problem)
             return False

@@ -243,7 +243,10 @@ def link_source(state: GameState, command: LinkSource, context: Context) -> Deci
     if known is not None and known.withdrawn_at is None and known.user_id != command.user:
         raise Rejected("subject_taken", source=command.source)
     behaviours = sorted(set(command.behaviours))
-    reply: dict[str, object] = {"source": command.source, "behaviours": behaviours}  # replies stay, subjects go
+    reply: dict[str, object] = {
+        "source": command.source,
+        "behaviours": behaviours,
+    }  # replies stay, subjects go
     link = Link(command.source, command.subject, command.user, behaviours, context.now, None)
     return Decision([LinkChanged(link, known is None)], reply)
 

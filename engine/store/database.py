@@ -107,20 +107,24 @@ class Database(Protocol):
         """The write transaction. Only `engine.writer` opens one while the engine serves."""
         ...
 
-    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
-        """All steps in one transaction of their own."""
-        ...
-
-    def journal_ids(self, count: int) -> Sequence[int]:
-        """Ids for the next journal rows, where this process is the only writer (not `is_shared`)."""
-        ...
-
     async def reserve_ids(self, count: int) -> range:
         """A block of ids that nobody else gets; unused ones are lost."""
         ...
 
     async def close(self) -> None:
         """Let go of all connections."""
+        ...
+
+
+class SoleDatabase(Database, Protocol):
+    """A database that this process alone writes (not `is_shared`)."""
+
+    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        """All steps in one transaction of their own."""
+        ...
+
+    def journal_ids(self, count: int) -> Sequence[int]:
+        """Ids for the next journal rows."""
         ...
 
 

@@ -4,7 +4,7 @@ Knows nothing of commands. `synchronous_commit` is left as the server has it: on
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -165,14 +165,6 @@ class PostgresDatabase:
         with _translated():
             async with self._pool.acquire() as connection, connection.transaction():
                 yield _Transaction(connection)
-
-    async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
-        async with self.write() as transaction:
-            await transaction.run(steps)
-            before_commit()
-
-    def journal_ids(self, count: int) -> Sequence[int]:
-        raise NotImplementedError("several processes write here: ids come from the transaction")
 
     async def reserve_ids(self, count: int) -> range:
         sql = "SELECT setval('ids', nextval('ids') + $1 - 1)"
