@@ -81,6 +81,7 @@ async def test_reads_and_writes_are_refused_for_now_while_postgres_is_away(
         ):
             reply = await socket.ask({"id": number} | command, timeout_s=15)
             assert reply["error"] == {"code": 401, "message": "database away", "temporary": True}
+        await asyncio.sleep(1.1)  # readiness is proved once a second
         assert not server.ready()
         await asyncio.to_thread(postgres.start)
         begun = time.monotonic()

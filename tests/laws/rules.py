@@ -10,23 +10,29 @@ SHIPPED = Path(__file__).parents[2] / "game_rules"
 PROGRAMME = "saxaul-alxa"
 
 
-def bent_rules(folder: Path, *, tree_g: int | None = None, **game: int) -> Path:
-    """A copy of the rulebook in `folder`: a tree of PROGRAMME costs `tree_g`; `game` are values of game.yaml."""
+def bent_rules(folder: Path, *, tree_g: int, order_min_trees: int = 50, **game: int) -> Path:
+    """A copy of the rulebook in `folder`.
+
+    A tree of PROGRAMME costs `tree_g`, an order has `order_min_trees` at least; `game` are values of game.yaml.
+    """
     rules = folder / "bent-rules"
     shutil.copytree(SHIPPED, rules)
-    if tree_g is not None:
-        programme = rules / "programmes" / f"{PROGRAMME}.yaml"
-        line = f"energy_g:\n  2016-01-01: {_value(tree_g)}\n"
-        programme.write_text(programme.read_text("utf-8") + line, "utf-8")
+    programme = rules / "programmes" / f"{PROGRAMME}.yaml"
+    text = _bend(programme.read_text("utf-8"), order_min_trees=order_min_trees)
+    programme.write_text(f"{text}energy_g:\n  2016-01-01: {_value(tree_g)}\n", "utf-8")
     settings = rules / "game.yaml"
-    text = settings.read_text("utf-8")
-    for name, value in game.items():
+    settings.write_text(_bend(settings.read_text("utf-8"), **game), "utf-8")
+    return rules
+
+
+def _bend(text: str, **values: int) -> str:
+    """The text of a file with other values; each must be there once, and counts for all days."""
+    for name, value in values.items():
         text, found = re.subn(
             rf"^{name}:\n(?:  .*\n)+", f"{name}:\n  2016-01-01: {_value(value)}\n", text, flags=re.M
         )
         assert found == 1, name
-    settings.write_text(text, "utf-8")
-    return rules
+    return text
 
 
 def _value(number: int) -> str:
