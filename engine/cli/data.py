@@ -274,6 +274,22 @@ async def _check(database: str | None) -> "Findings":
             return await audit(db, rules, [(checks.CHECKED, checks.audit)], progress)
 
 
+def restored(database: DatabaseOption = None) -> None:
+    """Say that this database was restored from a backup: clients that saw later states will load anew.
+
+    Run it after every restore, before the engine serves the database again.
+    """
+    settings = settings_with(database)
+    epoch = run(_renew_epoch(settings.database_url))
+    say(f"{shown_url(settings)} is a new incarnation, {epoch}; run `saxaul check`, then serve it")
+
+
+async def _renew_epoch(url: str) -> str:
+    from engine.store.schema import renew_epoch
+
+    return await renew_epoch(url)
+
+
 def _findings_facts(findings: "Findings") -> dict[str, Any]:
     return {
         "ok": not findings.problems,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from importlib.resources import files
 
 from alembic import command
@@ -38,30 +39,47 @@ async def migrate(url: str) -> str:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         if url.startswith("sqlite"):
-            return await asyncio.to_thread(_migrate_sqlite, sqlite_path(url))
-        return await _migrate_postgres(url)
+            return await asyncio.to_thread(_in_sqlite, sqlite_path(url), _upgrade)
+        return await _in_postgres(url, _upgrade)
     except (OperationalError, OSError) as problem:
         raise DatabaseAway(str(problem)) from problem
 
 
-def _migrate_sqlite(path: str) -> str:
+async def renew_epoch(url: str) -> str:
+    """Make the database a new incarnation, after a restore: every client loads anew. Raises DatabaseAway."""
+    await migrate(url)
+    try:
+        if url.startswith("sqlite"):
+            return await asyncio.to_thread(_in_sqlite, sqlite_path(url), _renew)
+        return await _in_postgres(url, _renew)
+    except (OperationalError, OSError) as problem:
+        raise DatabaseAway(str(problem)) from problem
+
+
+def _renew(connection: Connection) -> str:
+    epoch = secrets.token_hex(8)
+    connection.execute(text("UPDATE meta SET value = :epoch WHERE key = 'epoch'"), {"epoch": epoch})
+    return epoch
+
+
+def _in_sqlite(path: str, work: Callable[[Connection], str]) -> str:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.commit()
         with engine.begin() as connection:
-            return _upgrade(connection)
+            return work(connection)
     finally:
         engine.dispose()
 
 
-async def _migrate_postgres(url: str) -> str:
+async def _in_postgres(url: str, work: Callable[[Connection], str]) -> str:
     engine = create_async_engine("postgresql+asyncpg://" + url.split("://", 1)[1])
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-            return await connection.run_sync(_upgrade)
+            return await connection.run_sync(work)
     finally:
         await engine.dispose()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import jwt
@@ -172,3 +174,13 @@ async def test_the_installed_command_runs_in_an_empty_folder(tmp_path: Path) -> 
         ran = await run_cli(*arguments, cwd=tmp_path)
         assert ran.status == (1 if arguments[0] == "explain" else 0), ran.err
         assert "Traceback" not in ran.err
+
+
+def test_a_restored_database_gets_a_new_epoch(saxaul: Saxaul) -> None:
+    first = saxaul("restored").check().out
+    second = saxaul("restored").check().out
+    epochs = {line.split("incarnation, ")[1].split(";")[0] for line in (first, second)}
+    assert len(epochs) == 2
+    with closing(sqlite3.connect("saxaul.db")) as db:
+        [stored] = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    assert stored in second
