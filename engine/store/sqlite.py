@@ -31,6 +31,7 @@ T = TypeVar("T")
 _json = msgspec.json.Encoder().encode
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 256 * 1024
+MMAP_BYTES_MAX = 2 * 1024**3  # rows are read a third faster than through read calls; writes never go this way
 CHECKPOINT_PAGES = 16_384  # 64 MiB of WAL: pages that change often are copied back once, not at every commit
 IN_LIST = "IN (SELECT value FROM json_each({}))"
 
@@ -45,6 +46,7 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA secure_delete=FAST")  # an erased name is overwritten in its page
     connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     connection.execute("PRAGMA temp_store=MEMORY")
+    connection.execute(f"PRAGMA mmap_size={MMAP_BYTES_MAX}")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     return connection
 
