@@ -212,15 +212,22 @@ class Course:
         await self.village.do(c.ReverseActivity(SOURCE, act, "for the course"))
 
     async def energy_collected(self) -> None:
-        """Somebody's ball, pressed by all devices at once; some presses are refused, and that changes nothing."""
+        """Somebody's balls, pressed by friends' devices at once, the owner's too or later or never.
+
+        Some presses are refused, and that changes nothing.
+        """
         owner = self.somebody()
         balls = [await self.ripe_ball(owner) for _ in range(self.dice.randint(1, 3))]
+        spares = self.dice.random() < 0.6
         pressing = [
             self._take(device.user, owner, balls)
             for device in self.devices
-            if device.user not in self.suspended
+            if device.user not in self.suspended and not (spares and device.user == owner)
         ]
+        before = self.seen[e.EnergyCollected]
         await asyncio.gather(*pressing)
+        if self.seen[e.EnergyCollected] == before:
+            await self._take(owner, owner, balls)
 
     async def _take(self, user: str, owner: str, balls: list[str]) -> Facts:
         return await self.call(user, "ball.collect", owner=owner, balls=balls)
