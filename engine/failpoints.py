@@ -13,9 +13,8 @@ ACK_EARLY = "writer.ack_early"  # acknowledges before the commit: the fault that
 
 def parse(text: str) -> dict[str, float]:
     """Failpoints and their chances."""
-    return {
-        name: float(chance) for name, _, chance in (part.partition("=") for part in text.split(",") if part)
-    }
+    parts = (part.partition("=") for part in text.split(",") if part)
+    return {name: float(chance or 1) for name, _, chance in parts}
 
 
 _ACTIVE = parse(os.environ.get("SAXAUL_FAILPOINTS", ""))
