@@ -1,0 +1,43 @@
+"""Deciding ahead on kept rows: when they are dropped, and who must not be in the writer's way."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from engine import writer
+from engine.core import commands as c
+from engine.publication import Publication
+from tests.core.world import DAY_MS, SOURCE, key
+from tests.store.parts import bench
+from tests.store.test_writer import users
+
+
+@pytest.mark.parametrize("rows_max", [0, 10])
+async def test_kept_rows_are_not_dropped_while_a_group_is_written(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, rows_max: int
+) -> None:
+    """Dropped then, rows would be read as they were before that group, and its changes be lost."""
+    monkeypatch.setattr(writer, "AHEAD_COMMANDS_MIN", 1)
+    monkeypatch.setattr(writer, "GROUP_COMMANDS_MAX", 1)
+    monkeypatch.setattr(writer, "CACHED_ROWS_MAX", rows_max)
+    async with bench(f"sqlite:///{tmp_path}/game.db") as game:
+        [user] = await users(game, 1)
+        now = game.clock.now_ms()
+        reports = [
+            c.ReportActivity(SOURCE, f"ride-{n}", str(user), "bus", Decimal(1), "ride", f"{n}", at=now)
+            for n in range(2)
+        ]
+        told = [json.loads(outcome.data or b"") for outcome in await game.writer.submit_all(reports)]
+        game.clock.shift_ms = 2 * DAY_MS
+        presses = [c.CollectEnergy(key(n), user, user, (int(reply["ball"]),)) for n, reply in enumerate(told)]
+        outcomes = await game.writer.submit_all(presses)
+        taken = [json.loads(outcome.data or b"")["results"][0]["energy_g"] for outcome in outcomes]
+        [row] = await game.rows("users", "id")
+        assert row[7] == sum(taken) > 0
+        for channel in (f"user:{user}", f"forest:{user}"):
+            offsets = [
+                i.offset for i in game.heard.items if isinstance(i, Publication) and i.channel == channel
+            ]
+            assert offsets == list(range(1, 2 * len(reports) + 1))
