@@ -215,5 +215,10 @@ async def test_a_file_taken_in_beside_the_server_appears_live(
 
 def ride(number: int) -> dict[str, object]:
     at = datetime.now(UTC) - timedelta(days=number // 4, minutes=number)
-    fields = {"behaviour": "bus", "quantity": 1, "unit": "ride", "at": at.isoformat(timespec="seconds")}
+    fields: dict[str, object] = {
+        "behaviour": "bus",
+        "quantity": 1,
+        "unit": "ride",
+        "at": at.isoformat(timespec="seconds"),
+    }
     return {"id": f"ride-{number}", "subject": "mei"} | fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -28,8 +28,10 @@ TREE_G = 50  # what bent_rules is asked for: less than one ride
 class Course:
     """Three friends with their devices, strangers who come and go, and what has happened so far."""
 
-    def __init__(self, village: Village, dice: random.Random) -> None:
-        self.village, self.dice = village, dice
+    def __init__(self, villages: Sequence[Village], dice: random.Random) -> None:
+        """`villages`: the processes on one database; commands go to the first, devices connect to all in turn."""
+        self.villages, self.dice = villages, dice
+        self.village = villages[0]
         self.cast: list[str] = []
         self.devices: list[Follower] = []
         self.suspended: set[str] = set()
@@ -38,11 +40,12 @@ class Course:
         self.trees: list[str] = []
         self.seen: Counter[type] = Counter()
         self._numbers = 0
-        self._watch_events()
+        for village in villages:
+            self._watch_events(village)
 
-    def _watch_events(self) -> None:
+    def _watch_events(self, village: Village) -> None:
         """Count every event that the writer evolves."""
-        evolve = self.village.engine.writer._decider._evolve
+        evolve = village.engine.writer._decider._evolve
 
         def counting(kind: type, rule: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
             def counted(state: Any, event: Any) -> None:
@@ -62,7 +65,8 @@ class Course:
         for pair in ((one, two), (one, three), (two, three)):
             await self.village.befriend(*pair)
         for user, watched in ((one, [two]), (one, []), (two, [one, three]), (three, [one])):
-            device = Follower(self.village.url, user, self.village.token(user), watched, self.dice)
+            url = self.villages[len(self.devices) % len(self.villages)].url
+            device = Follower(url, user, self.village.token(user), watched, self.dice)
             self.devices.append(device)
             device.start()
 

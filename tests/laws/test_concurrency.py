@@ -124,7 +124,7 @@ async def test_five_hundred_friends_press_one_ball_at_the_same_instant(
     async with sockets_of(server, by_socket) as sockets, writing_engine(settings) as submit_all:
         pressing = [ask_all(socket, [press(owner, ball)] * 2) for socket in sockets]
         submitting = submit_all([c.CollectEnergy(new_key(), friend, owner, (ball,)) for friend in by_writer])
-        outcomes, *pairs = await asyncio.gather(submitting, *pressing)
+        pairs, outcomes = await asyncio.gather(asyncio.gather(*pressing), submitting)
         results: list[dict[str, Any]] = []
         for first, second in pairs:
             assert second == first or first["results"][0].get("error") == "nothing_left", (
@@ -187,7 +187,7 @@ async def test_a_thousand_redeems_after_the_last_ten_trees_give_exactly_ten(
     async with sockets_of(server, users) as sockets, writing_engine(settings) as submit_all:
         commands = [c.RedeemOffer(new_key(), user, PROGRAMME) for user in users for _ in range(each)]
         asking = [ask_all(socket, [redeem() for _ in range(each)]) for socket in sockets]
-        outcomes, *answers = await asyncio.gather(submit_all(commands), *asking)
+        answers, outcomes = await asyncio.gather(asyncio.gather(*asking), submit_all(commands))
         trees = [reply["tree"] for replies in answers for reply in replies if "tree" in reply]
         refusals = Counter(
             reply["error"]["code"] for replies in answers for reply in replies if "error" in reply

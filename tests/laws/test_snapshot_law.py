@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
+from engine.clock import Clock
 from engine.core.events import Event
 from engine.facts import events_told
 from tests.laws.course import GENERATORS, TREE_G, Course
@@ -132,26 +134,47 @@ async def play(course: Course, kinds: list[type], compare_every: int) -> None:
                     raise
 
 
+QUIET = {"announce_s": 0.2, "expiry_s": 3600.0, "orders_s": 3600.0}  # jobs that the course does by itself
+
+
+async def play_it_all(villages: Sequence[Village], seed: int) -> Course:
+    """Each generator once, compared each time; then a random course. Returns the course that was run."""
+    dice = random.Random(seed)
+    course = Course(villages, dice)
+    try:
+        await course.open()
+        each_once = list(GENERATORS)
+        dice.shuffle(each_once)
+        await play(course, each_once, compare_every=1)
+        await play(course, dice.choices(list(GENERATORS), k=RANDOM_STEPS), compare_every=12)
+    finally:
+        await course.close()
+    assert sum(device.cuts for device in course.devices) > 10
+    assert sum(device.recovered for device in course.devices) > 0
+    return course
+
+
 @pytest.mark.parametrize(
     ("history_s", "seed"), [(600.0, SEED), (0.05, SEED + 1)], ids=["recovering", "mostly loading again"]
 )
 async def test_snapshot_and_pushes_make_the_next_snapshot(
     database_url: str, tmp_path: Path, history_s: float, seed: int
 ) -> None:
-    dice = random.Random(seed)
-    settings = {"game_rules": bent_rules(tmp_path, tree_g=TREE_G), "history_s": history_s}
-    quiet = {"announce_s": 0.2, "expiry_s": 3600.0, "orders_s": 3600.0}
-    async with a_village(database_url, **settings, **quiet) as village:
-        course = Course(village, dice)
-        try:
-            await course.open()
-            each_once = list(GENERATORS)
-            dice.shuffle(each_once)
-            await play(course, each_once, compare_every=1)
-            await play(course, dice.choices(list(GENERATORS), k=RANDOM_STEPS), compare_every=12)
-        finally:
-            await course.close()
-        assert sum(device.cuts for device in course.devices) > 10
-        assert sum(device.recovered for device in course.devices) > 0
-        if history_s < 1:
-            assert sum(device.reloaded for device in course.devices) > 0
+    settings: dict[str, Any] = {"game_rules": bent_rules(tmp_path, tree_g=TREE_G), "history_s": history_s}
+    async with a_village(database_url, **settings, **QUIET) as village:
+        course = await play_it_all([village], seed)
+    if history_s < 1:
+        assert sum(device.reloaded for device in course.devices) > 0
+
+
+@pytest.mark.slow
+async def test_snapshot_law_across_two_processes(postgres_url: str, redis_url: str, tmp_path: Path) -> None:
+    """Devices of one user at different nodes: what the other node commits arrives by Redis and by the journal."""
+    rules = bent_rules(tmp_path, tree_g=TREE_G)
+    settings: dict[str, Any] = {"game_rules": rules, "redis_url": redis_url}
+    clock = Clock()
+    async with (
+        a_village(postgres_url, clock, **settings, **QUIET) as one,
+        a_village(postgres_url, clock, **settings, **QUIET) as two,
+    ):
+        await play_it_all([one, two], SEED + 2)
