@@ -20,14 +20,17 @@ def collect_touches(command: CollectEnergy, state: GameState) -> Iterator[Touch]
 
 
 def collect(state: GameState, command: CollectEnergy, context: Context) -> Decision:
-    """All balls of the command one by one; refusals are results of their own, beside the grams of the others."""
+    """All balls of the command one by one; refusals are results of their own, beside the grams of the others.
+
+    A ball that is named twice is taken from once.
+    """
     user = active_user(state, command.user)
     if command.owner != command.user:
         check_friends(state, command.user, command.owner)
     events: list[object] = []
     results: list[dict[str, object]] = []
     debt_g, wallet_g = user.debt_g, user.wallet_g
-    for ball_id in command.balls:
+    for ball_id in dict.fromkeys(command.balls):
         try:
             ball = owned_ball(state, ball_id, command.owner)
             energy_g = _takeable_g(ball, command.user, context)
@@ -111,7 +114,7 @@ def expiry_touches(command: BookExpiry, state: GameState) -> Iterator[Touch]:
 def book_expiry(state: GameState, command: BookExpiry, context: Context) -> Decision:
     """Only balls that are past their life and still hold grams; the rest is left as it is."""
     events: list[object] = []
-    for ball_id, owner in command.balls:
+    for ball_id, owner in dict.fromkeys(command.balls):
         ball = state.balls.get(ball_id)
         if ball is not None and ball.owner == owner and ball.expires_at <= context.now and ball.remaining_g:
             events.append(EnergyExpired(ball_id, owner, ball.remaining_g))

@@ -142,3 +142,16 @@ def test_a_suspended_account_collects_nothing(world: World) -> None:
     assert world.refused(collect).code == "account_suspended"
     world.do(c.ResumeAccount(None, user))
     assert world.collect(user, user, number)[0]["energy_g"] == 80
+
+
+def test_a_ball_named_twice_is_taken_from_once(world: World) -> None:
+    user, friend = world.village(2)
+    number = world.ball(user, "ride-1")
+    world.to_ripe(number, MINUTE_MS)
+    assert len(world.collect(friend, user, number, number)) == 1
+    assert len(world.collect(user, user, number, number)) == 1
+    world.audit()
+    late = world.ball(user, "ride-2")
+    world.to_ripe(late, 30 * DAY_MS)
+    assert world.do(c.BookExpiry(((late, user), (late, user)))) == {"booked": 1}
+    world.audit()
