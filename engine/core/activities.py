@@ -56,11 +56,11 @@ def _known_touches(known: Activity) -> Iterator[Touch]:
 
 
 def _possible_days(command: ReportActivity, user: User) -> set[date]:
-    """The local day of the act, in either zone where a change of zone is waiting for its midnight."""
-    if command.on is not None:
-        return {command.on}
-    zones = (user.zone, user.next_zone or user.zone)
-    return {local_day(command.at, zone) for zone in zones} if command.at is not None else set()
+    """The days that the report names, of its instant in either zone where a change is waiting for its midnight."""
+    days = set() if command.on is None else {command.on}
+    if command.at is not None:
+        days |= {local_day(command.at, zone) for zone in (user.zone, user.next_zone or user.zone)}
+    return days
 
 
 def report(state: GameState, command: ReportActivity, context: Context) -> Decision:

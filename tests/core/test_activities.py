@@ -61,7 +61,9 @@ def test_count_caps_go_to_the_first_accepted_and_the_trace_names_who_used_the_sl
     assert "ball" not in replies[5]
     sixth = world.state.activities[SOURCE, "ride-5"]
     assert sixth.trace["granted"]["used_by"] == [reply["ball"] for reply in replies[:5]]
-    assert sixth.avoided_mg == world.state.activities[SOURCE, "ride-0"].avoided_mg, "emissions know no game cap"
+    assert sixth.avoided_mg == world.state.activities[SOURCE, "ride-0"].avoided_mg, (
+        "emissions know no game cap"
+    )
     world.now += DAY_MS
     assert world.do(world.act(user, "ride-next-day"))["energy_g"] == 80
 
@@ -223,3 +225,10 @@ def test_a_reversed_act_frees_its_slot_and_can_never_come_back(world: World) -> 
 def test_unknown_activities_cant_be_reversed(world: World) -> None:
     world.village(1)
     assert world.refused(c.ReverseActivity(SOURCE, "never")).code == "unknown_activity"
+
+
+@pytest.mark.parametrize("days_off", [-2, 0, 1])
+def test_a_report_with_instant_and_day_counts_on_the_day_of_its_instant(world: World, days_off: int) -> None:
+    [user] = world.village(1)
+    world.do(world.act(user, "ride-1", at=world.now, on=world.days_on(days_off)))
+    assert world.state.activities[SOURCE, "ride-1"].on == world.days_on(0).isoformat()
