@@ -99,7 +99,8 @@ class Shelf(Generic[K, Row]):
         """The row is gone when the group is saved."""
         self._rows[key] = None
         if key in self.added:
-            self.added.discard(key)
+            for changes in (self.added, self.changed, self.rewritten):
+                changes.discard(key)
         else:
             self.removed.add(key)
 
