@@ -228,7 +228,12 @@ def source_changed(state: GameState, event: SourceChanged) -> None:
 def link_touches(command: LinkSource | WithdrawLink, state: GameState) -> Iterator[Touch]:
     yield Touch("users", command.user)
     yield Touch("sources", command.source)
-    yield Touch("links", (command.source, command.subject))
+    name = (command.source, command.subject)
+    yield Touch("links", name)
+    if name in state.links and (known := state.links.get(name)) is not None:
+        yield Touch(
+            "users", known.user_id
+        )  # locked, so that nobody else takes the subject over, or erases it
 
 
 def link_source(state: GameState, command: LinkSource, context: Context) -> Decision:
