@@ -340,15 +340,25 @@ class Writer:
         failpoints.hit("writer.committed")
         if not failpoints.is_on(failpoints.ACK_EARLY):
             self._answer(posts)
-        self._audience.publish(items)
-        self._audience.flush()
+        self._tell(items)
         failpoints.hit("writer.answered")
+
+    def _tell(self, items: Sequence[Item]) -> None:
+        """Publish, and write out. A fault of the audience costs what the journal makes good, not the write path."""
+        try:
+            self._audience.publish(items)
+        except Exception:
+            log.exception("a group could not be published")
+        try:
+            self._audience.flush()
+        except Exception:
+            log.exception("what was published could not be written out")
 
     def _fail(self, posts: Sequence[Post], code: str) -> bool:
         for post in posts:
             post.outcome = Outcome(None, Rejected(code))
         self._answer(posts)
-        self._audience.flush()
+        self._tell(())
         return False
 
     def _answer(self, posts: Sequence[Post]) -> None:

@@ -28,9 +28,7 @@ async def users(game: Bench, count: int) -> list[int]:
         commands.append(c.AddSource(None, SOURCE, "City", "whsec_test", BEHAVIOURS))
     outcomes = await game.writer.submit_all(commands)
     found = [int(json.loads(outcome.data or b"")["user"]) for outcome in outcomes[:count]]
-    await game.writer.submit_all(
-        [c.LinkSource(None, user, SOURCE, str(user), BEHAVIOURS) for user in found]
-    )
+    await game.writer.submit_all([c.LinkSource(None, user, SOURCE, str(user), BEHAVIOURS) for user in found])
     return found
 
 
@@ -90,7 +88,11 @@ async def test_a_fault_in_one_command_leaves_the_rest_of_its_group_alone(url: st
                 c.RequestFriend(key(3), third, other),
             ]
         )
-        assert [outcome.error.code if outcome.error else None for outcome in outcomes] == [None, "internal", None]
+        assert [outcome.error.code if outcome.error else None for outcome in outcomes] == [
+            None,
+            "internal",
+            None,
+        ]
         told = [item.channel for item in game.heard.items[before:] if isinstance(item, Publication)]
         assert sorted(told) == sorted(f"user:{user}" for user in (one, other, third, other))
 
@@ -172,9 +174,7 @@ async def test_two_processes_share_one_postgresql(postgres_url: str) -> None:
         for game in (one, two):
             game.clock.shift_ms = 24 * 3600_000 + 60_000
         presses = [c.CollectEnergy(key(200 + n), friend, owner, balls) for n, friend in enumerate(friends)]
-        both = await asyncio.gather(
-            *(game.writer.submit(press) for press in presses for game in (one, two))
-        )
+        both = await asyncio.gather(*(game.writer.submit(press) for press in presses for game in (one, two)))
         assert all(outcome.error is None for outcome in both), "never a conflict"
         for press, first, second in zip(presses, both[::2], both[1::2], strict=True):
             results = json.loads(first.data or b"")["results"]
@@ -203,7 +203,67 @@ async def test_constraints_hold_when_the_code_does_not(url: str) -> None:
     """The database refuses an account below zero whatever a program does."""
     async with bench(url) as game:
         [one] = await users(game, 1)
-        for sql in ("UPDATE users SET wallet_g = -1 WHERE id = ?", "UPDATE users SET debt_g = -1 WHERE id = ?"):
+        for sql in (
+            "UPDATE users SET wallet_g = -1 WHERE id = ?",
+            "UPDATE users SET debt_g = -1 WHERE id = ?",
+        ):
             with pytest.raises(Exception, match=r"(?i)constraint"):
                 async with game.db.write() as tx:
                     await tx.execute(sql, one)
+
+
+async def test_a_row_that_comes_and_goes_in_one_group_leaves_the_group_whole(url: str) -> None:
+    async with bench(url) as game:
+        one, other = await users(game, 2)
+        groups = game.writer.groups
+        outcomes = await game.writer.submit_all(
+            [
+                c.RequestFriend(key(1), one, other),
+                c.RequestFriend(key(2), other, one),
+                c.RemoveFriend(key(3), one, other),
+            ]
+        )
+        assert all(outcome.error is None for outcome in outcomes)
+        assert game.writer.groups == groups + 1
+        assert await game.rows("friends", "user_id") == []
+
+
+async def test_a_fault_of_the_audience_does_not_end_the_write_path(url: str) -> None:
+    def explode(*args: Any) -> None:
+        raise ZeroDivisionError
+
+    async with bench(url) as game:
+        [one] = await users(game, 1)
+        game.heard.publish = game.heard.flush = explode  # type: ignore[method-assign]
+        for command in (c.SuspendAccount(None, one), c.ResumeAccount(None, one)):
+            outcome = await asyncio.wait_for(game.writer.submit(command), 10)
+            assert outcome.error is None
+
+
+async def test_two_processes_give_a_withdrawn_subject_to_one_user(postgres_url: str) -> None:
+    async with bench(postgres_url) as one, bench(postgres_url) as two:
+        first, second, third = await users(one, 3)
+        for n in range(10):
+            subject = f"card-{n}"
+            await one.writer.submit(c.LinkSource(None, first, SOURCE, subject, ("bus",)))
+            await one.writer.submit(c.WithdrawLink(None, first, SOURCE, subject))
+            outcomes = await asyncio.gather(
+                one.writer.submit(c.LinkSource(None, second, SOURCE, subject, ("bus",))),
+                two.writer.submit(c.LinkSource(None, third, SOURCE, subject, ("bus",))),
+            )
+            codes = [outcome.error.code for outcome in outcomes if outcome.error is not None]
+            assert codes == ["subject_taken"]
+
+
+async def test_closing_an_account_leaves_a_subject_that_another_process_gave_away(postgres_url: str) -> None:
+    async with bench(postgres_url) as one, bench(postgres_url) as two:
+        taker, *closing = await users(one, 11)
+        for user in closing:
+            await one.writer.submit(c.WithdrawLink(None, user, SOURCE, str(user)))
+            outcomes = await asyncio.gather(
+                one.writer.submit(c.CloseAccount(None, user)),
+                two.writer.submit(c.LinkSource(None, taker, SOURCE, str(user), ("bus",))),
+            )
+            assert [outcome.error for outcome in outcomes] == [None, None]
+        subjects = {row[1] for row in await one.rows("links", "subject") if row[2] == taker}
+        assert subjects == {str(user) for user in (taker, *closing)}
