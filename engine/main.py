@@ -19,6 +19,7 @@ from engine import logs
 from engine.admin import SubmitAll, serving_admin, through_socket
 from engine.api.app import make_app
 from engine.api.drain import begin_to_drain
+from engine.api.head import HeadLimits, http_class
 from engine.api.parts import Parts
 from engine.api.tokens import KeySet, TokenVerifier
 from engine.clock import Clock
@@ -278,7 +279,9 @@ def _uvicorn_config(settings: Settings, parts: Parts) -> uvicorn.Config:
     return uvicorn.Config(
         make_app(parts),
         ws=parts.front.protocol_class(),
-        http="httptools",
+        http=http_class(
+            HeadLimits(settings.head_bytes_max, settings.head_within_s, settings.request_within_s)
+        ),
         lifespan="off",
         log_config=None,
         access_log=False,

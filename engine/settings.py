@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     )
 
     frame_bytes_max: int = Field(65_536, description="Largest frame taken from a client.")
+    head_bytes_max: int = Field(32_768, description="Largest head (line and headers) of an HTTP request.")
+    head_within_s: float = Field(10.0, description="A head that is not whole by then is cut off.")
+    request_within_s: float = Field(60.0, description="An HTTP body that is not whole by then is cut off.")
     body_bytes_max: int = Field(1_048_576, description="Largest HTTP body.")
     activities_max: int = Field(1_000, description="Activities in one ingestion call.")
     send_queue_bytes_max: int = Field(262_144, description="Unsent bytes at which a slow reader is closed.")
