@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartServer
+from tests.conftest import StartProxy, StartServer
 from tests.faults.pressing import Pressing
 from tests.faults.views import SdkView
 from tests.faults.village import make_village
@@ -25,6 +25,7 @@ from tests.support.sdk_py import PySdk
 from tests.support.server import Server, new_key
 
 GO_ON_WITHIN_S = 5.0
+TOLD_WITHIN_S = 10.0
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
@@ -92,6 +93,44 @@ async def test_reads_and_writes_are_refused_for_now_while_postgres_is_away(
             await asyncio.sleep(0.1)
             reply = await socket.ask({"id": 9} | press, timeout_s=15)
         assert "energy_g" in reply["rpc"]["data"]["results"][0]
+    (await server.cli("check")).check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("has_redis", [False, True], ids=["alone", "with redis"])
+async def test_answers_of_commits_are_lost_on_their_way(
+    start_server: StartServer,
+    start_proxy: StartProxy,
+    postgres: Postgres,
+    postgres_url: str,
+    redis_url: str,
+    sdk_py: PySdk,
+    has_redis: bool,
+) -> None:
+    """The network to PostgreSQL is cut again and again: what was committed and not answered is told all the same."""
+    village = await make_village(postgres_url, users=12, rides=40)
+    proxy = await start_proxy(postgres.port)
+    settings: dict[str, object] = {
+        "database_url": postgres_url.replace(f":{postgres.port}/", f":{proxy.port}/")
+    }
+    if has_redis:
+        settings["redis_url"] = redis_url
+    server = await start_server(**settings, commands_per_s=0)
+    watcher, *owners = (str(user) for user in village.users)
+    view = await SdkView(
+        await sdk_py.client(server.socket_url, server.token(watcher)), watcher, owners
+    ).open()
+    load = Pressing(village, random.Random(17))
+    clients = [asyncio.create_task(load.client(server, user, pause_s=0.005)) for user in village.users[1:9]]
+    for _ in range(15):
+        await asyncio.sleep(0.2)
+        proxy.reset()
+    load.is_over = True
+    await asyncio.gather(*clients)
+    assert load.failures, "somebody was told"
+    assert sum(press.changed_something for press in load.presses.values()) > 200
+    await load.assert_stored(postgres_url)
+    await view.assert_equal(server, within_s=TOLD_WITHIN_S)
     (await server.cli("check")).check()
 
 
