@@ -298,7 +298,7 @@ class Writer:
         try:
             await self._prepare(len(posts))
             state = self._state()
-            async with self._db.snapshot() as view:
+            async with self._sole.snapshot_ahead() as view:
                 await self._decider.load(view, state, [post.command for post in posts])
                 await find_bound(view, posts, unsaved)
                 context = self._context(self.clock.group_now_ms(None))

@@ -119,6 +119,10 @@ class Database(Protocol):
 class SoleDatabase(Database, Protocol):
     """A database that this process alone writes (not `is_shared`)."""
 
+    def snapshot_ahead(self) -> AbstractAsyncContextManager[Reader]:
+        """A snapshot for the writer, one at a time, that waits for no other reader."""
+        ...
+
     async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
         """All steps in one transaction of their own."""
         ...

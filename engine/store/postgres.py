@@ -136,8 +136,9 @@ class PostgresDatabase:
     dialect = "postgresql"
     is_shared = True
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self, pool: Any, readers: int) -> None:
         self._pool = pool
+        self._readers = asyncio.Semaphore(readers)  # the rest of the pool is the writer's
 
     @classmethod
     async def open(cls, url: str, readers: int) -> "PostgresDatabase":
@@ -149,12 +150,13 @@ class PostgresDatabase:
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings={"application_name": "saxaul", "jit": "off"},
             )
-        return cls(pool)
+        return cls(pool, readers)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[_View]:
         with _translated():
             async with (
+                self._readers,
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):

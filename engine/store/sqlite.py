@@ -6,9 +6,9 @@ Knows nothing of commands. A write transaction is BEGIN IMMEDIATE, so that it ca
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -109,6 +109,17 @@ def _step(connection: sqlite3.Connection, step: Step) -> Rows:
     return connection.execute(sql, (_json(rows).decode(),)).fetchall()
 
 
+@contextmanager
+def _reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """A read transaction while the block runs."""
+    connection.execute("BEGIN")  # deferred: touches no file before the first read
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 class _View:
     """Queries on one connection, each in its thread."""
 
@@ -175,9 +186,11 @@ class SqliteDatabase:
         self._lock = asyncio.Lock()
         self._read_thread = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._idle: asyncio.Queue[sqlite3.Connection] = asyncio.Queue()
-        self._all = [connect(path) for _ in range(readers)]
+        self._ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-ahead")
+        self._ahead, *others = self._all = [connect(path) for _ in range(1 + readers)]
         for connection in self._all:
             connection.execute("PRAGMA query_only=ON")
+        for connection in others:
             self._idle.put_nowait(connection)
 
     @classmethod
@@ -190,14 +203,16 @@ class SqliteDatabase:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[_View]:
         connection = await self._idle.get()
-        view = _View(connection, self._read_thread)
         try:
-            connection.execute("BEGIN")  # deferred: touches no file before the first read
-            yield view
+            with _reading(connection):
+                yield _View(connection, self._read_thread)
         finally:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             self._idle.put_nowait(connection)
+
+    @asynccontextmanager
+    async def snapshot_ahead(self) -> AsyncIterator[_View]:
+        with _reading(self._ahead):
+            yield _View(self._ahead, self._ahead_thread)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Transaction]:
@@ -241,5 +256,6 @@ class SqliteDatabase:
     async def close(self) -> None:
         self._thread.shutdown()
         self._read_thread.shutdown()
+        self._ahead_thread.shutdown()
         for connection in (self._writer, *self._all):
             connection.close()

@@ -267,3 +267,23 @@ async def test_closing_an_account_leaves_a_subject_that_another_process_gave_awa
             assert [outcome.error for outcome in outcomes] == [None, None]
         subjects = {row[1] for row in await one.rows("links", "subject") if row[2] == taker}
         assert subjects == {str(user) for user in (taker, *closing)}
+
+
+async def test_readers_that_take_their_time_do_not_hold_up_the_writer(url: str) -> None:
+    async with bench(url) as game:
+        [user] = await users(game, 1)
+        is_over = asyncio.Event()
+
+        async def read() -> None:
+            async with game.db.snapshot() as view:
+                await view.fetch("SELECT count(*) FROM users")
+                await is_over.wait()
+
+        readers = [asyncio.create_task(read()) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        try:
+            outcome = await asyncio.wait_for(game.writer.submit(c.SuspendAccount(None, user)), 5)
+        finally:
+            is_over.set()
+            await asyncio.gather(*readers)
+        assert outcome.error is None
