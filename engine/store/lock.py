@@ -19,7 +19,7 @@ class WriterLock:
     @classmethod
     def take(cls, database: str) -> "WriterLock | None":
         """The lock, or None while another process holds it."""
-        path = Path(f"{database}.lock")
+        path = Path(f"{Path(database).resolve()}.lock")  # whatever link led to the file, its lock is one
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

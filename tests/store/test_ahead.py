@@ -9,6 +9,7 @@ import pytest
 from engine import writer
 from engine.core import commands as c
 from engine.publication import Publication
+from engine.store.lock import WriterLock
 from tests.core.world import DAY_MS, SOURCE, key
 from tests.store.parts import bench
 from tests.store.test_writer import users
@@ -41,3 +42,14 @@ async def test_kept_rows_are_not_dropped_while_a_group_is_written(
                 i.offset for i in game.heard.items if isinstance(i, Publication) and i.channel == channel
             ]
             assert offsets == list(range(1, 2 * len(reports) + 1))
+
+
+def test_one_file_has_one_writer_whatever_path_leads_to_it(tmp_path: Any) -> None:
+    (tmp_path / "game.db").touch()
+    (tmp_path / "link.db").symlink_to(tmp_path / "game.db")
+    lock = WriterLock.take(f"{tmp_path}/game.db")
+    assert lock is not None
+    try:
+        assert WriterLock.take(f"{tmp_path}/link.db") is None
+    finally:
+        lock.release()
