@@ -152,7 +152,7 @@ def close_touches(command: CloseAccount, state: GameState) -> Iterator[Touch]:
 
 
 def _friend_rows(state: GameState, user: int) -> list[Friend]:
-    return [row for row in state.friends if user in (row.user_id, row.friend_id)]
+    return [*state.friends.where("user_id", user), *state.friends.where("friend_id", user)]
 
 
 def close_account(state: GameState, command: CloseAccount, context: Context) -> Decision:
@@ -164,7 +164,7 @@ def close_account(state: GameState, command: CloseAccount, context: Context) -> 
         return Decision([], reply)
     identity = state.identities.get(command.user)
     rows = sorted((row.user_id, row.friend_id, row.state) for row in _friend_rows(state, command.user))
-    links = sorted((link.source, link.subject) for link in state.links if link.user_id == command.user)
+    links = sorted((link.source, link.subject) for link in state.links.where("user_id", command.user))
     reference = identity.reference if identity else None
     return Decision([AccountErased(command.user, reference, rows, links)], reply)
 
@@ -271,6 +271,4 @@ def link_changed(state: GameState, event: LinkChanged) -> None:
     if event.is_new:
         state.links.add((link.source, link.subject), link)
         return
-    row = state.links.rewrite((link.source, link.subject))
-    row.user_id, row.behaviours = link.user_id, link.behaviours
-    row.linked_at, row.withdrawn_at = link.linked_at, link.withdrawn_at
+    state.links.put((link.source, link.subject), link)

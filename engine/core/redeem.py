@@ -127,8 +127,8 @@ def _paying(state: GameState, programme: str) -> Commitment:
     """The oldest commitment of the programme that still pays for a tree; stock never exceeds what they cover."""
     able = (
         commitment
-        for commitment in state.commitments
-        if commitment.programme == programme and commitment.left_minor >= commitment.unit_price_minor
+        for commitment in state.commitments.where("programme", programme)
+        if commitment.left_minor >= commitment.unit_price_minor
     )
     found = min(able, key=lambda commitment: commitment.id, default=None)
     if found is None:

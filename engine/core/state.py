@@ -43,11 +43,12 @@ class ShelfKind:
 class Shelf(Generic[K, Row]):
     """Rows of one kind by key. A key that was looked up and has no row is kept as None."""
 
-    __slots__ = ("_rows", "added", "by", "changed", "kind", "removed", "rewritten")
+    __slots__ = ("_indexes", "_rows", "added", "by", "changed", "kind", "removed", "rewritten")
 
     def __init__(self, kind: ShelfKind) -> None:
         self.kind = kind
         self._rows: dict[K, Row | None] = {}
+        self._indexes: dict[str, dict[Any, set[K]]] = {}
         self.by: set[By] = set()
         self.added: set[K] = set()
         self.changed: set[K] = set()
@@ -73,6 +74,26 @@ class Shelf(Generic[K, Row]):
             raise KeyError(key)
         return row
 
+    def where(self, column: str, value: Any) -> list[Row]:
+        """The loaded rows whose column has the value, in no order; also among many without looking at each.
+
+        A column that is asked for here is changed by `put`, never in a row.
+        """
+        if column not in self._indexes:
+            index: dict[Any, set[K]] = {}
+            for key, row in self._rows.items():
+                if row is not None:
+                    index.setdefault(getattr(row, column), set()).add(key)
+            self._indexes[column] = index
+        keys = self._indexes[column].get(value, ())
+        rows = (self._rows[key] for key in keys)
+        return [row for row in rows if row is not None and getattr(row, column) == value]
+
+    def _set(self, key: K, row: Row) -> None:
+        self._rows[key] = row
+        for column, index in self._indexes.items():
+            index.setdefault(getattr(row, column), set()).add(key)
+
     def edit(self, key: K) -> Row:
         """The row, for evolve to change its hot columns."""
         row = self._rows[key]
@@ -86,9 +107,14 @@ class Shelf(Generic[K, Row]):
         self.rewritten.add(key)
         return self[key]
 
+    def put(self, key: K, row: Row) -> None:
+        """Another row in the place of the one under the key."""
+        self.rewritten.add(key)
+        self._set(key, row)
+
     def add(self, key: K, row: Row) -> None:
         """A new row; where the key was removed in this group, the row replaces the old one."""
-        self._rows[key] = row
+        self._set(key, row)
         if key in self.removed:
             self.removed.discard(key)
             self.rewritten.add(key)
@@ -106,7 +132,10 @@ class Shelf(Generic[K, Row]):
 
     def loaded(self, key: K, row: Row | None) -> None:
         """What the database holds under the key."""
-        self._rows[key] = row
+        if row is None:
+            self._rows[key] = None
+        else:
+            self._set(key, row)
 
     def clean(self) -> None:
         """All changes are saved."""
@@ -119,6 +148,7 @@ class Shelf(Generic[K, Row]):
         """Drop everything that was loaded."""
         self.clean()
         self._rows.clear()
+        self._indexes.clear()
         self.by.clear()
 
 
