@@ -2,7 +2,7 @@
 //
 //     node connect.mjs ws://127.0.0.1:8000/connection/websocket TOKEN
 //
-// Loads the forest, listens, collects every ball that is ripe, then tells of ten things that happen in the forest.
+// Loads the forest, listens, collects every ball that is ripe, then tells of five things that happen in the forest.
 import { Centrifuge } from "centrifuge";
 
 const [url, token] = process.argv.slice(2);
@@ -25,7 +25,7 @@ let told = 0;
 const subscription = client.newSubscription(`forest:${forest.user}`);
 subscription.on("publication", ({ data }) => {
   console.log(data.type, JSON.stringify(data.balls));
-  if (++told === 10) client.disconnect();
+  if (++told === 5) client.disconnect();
 });
 subscription.subscribe();
 
@@ -33,3 +33,4 @@ const ripe = forest.balls.filter((ball) => ball.status === "ripe").map((ball) =>
 if (ripe.length) {
   console.log("collected", JSON.stringify((await client.rpc("ball.collect", { key: newKey(), balls: ripe })).data));
 }
+console.log("listening to the forest until five things have happened; Ctrl-C ends it sooner");

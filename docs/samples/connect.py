@@ -45,7 +45,13 @@ async def main(url: str, token: str) -> None:
         print("collected", (await client.rpc("ball.collect", {"key": new_key(), "balls": ripe})).data)
 
     offers = (await client.rpc("offer.catalogue", {})).data["offers"]
-    offer = min((one for one in offers if one["state"] == "available"), key=lambda one: one["energy_g"])
+    affordable = [one for one in offers if one["state"] == "available"]
+    if not affordable:
+        least_g = min(one["energy_g"] for one in offers)
+        print(f"the wallet has no energy for a tree yet; the cheapest takes {least_g} g")
+        await client.disconnect()
+        return
+    offer = min(affordable, key=lambda one: one["energy_g"])
     print("redeemed", (await client.rpc("offer.redeem", {"key": new_key(), "offer": offer["offer"]})).data)
 
     async with asyncio.timeout(120):

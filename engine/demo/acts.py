@@ -15,6 +15,8 @@ DAILY = ("bus", "metro", "bike-sharing", "delivery-without-cutlery", "e-invoice"
 RARE = ("utility-bill-online", "clothes-recycling")
 INSTANT_NAMES = ("completed_at", "weighed_at", "visited_at")
 QUICK = ("bus", "metro")  # ripen a fixed time after the act
+DELIVERED = "delivery-without-cutlery"  # ripens a fixed time after it came, however long ago it was ordered
+LATE_D = (2, 28)  # forgotten acts of these days; many days, so that no day's caps stop the goings-on
 
 
 def steps_of_day(villager: Villager, at: int, dice: random.Random) -> ReportActivity:
@@ -34,13 +36,19 @@ def steps_of_day(villager: Villager, at: int, dice: random.Random) -> ReportActi
 
 
 def act_at(
-    villager: Villager, behaviour: str, at: int, rules: RuleBook, dice: random.Random
+    villager: Villager,
+    behaviour: str,
+    at: int,
+    rules: RuleBook,
+    dice: random.Random,
+    completed_at: int | None = None,
 ) -> ReportActivity:
-    """One act at an instant; its id is made of that instant."""
+    """One act at an instant, completed then or later; its id is made of its instant."""
     in_force = rules.behaviours[behaviour].on(local_day(at, ZONE))
     attributes: dict[str, str | int | float | None] = {}
     if in_force is not None:
-        attributes = {name: rfc3339(at) for name in in_force.attributes if name in INSTANT_NAMES}
+        completed = rfc3339(at if completed_at is None else completed_at)
+        attributes = {name: completed for name in in_force.attributes if name in INSTANT_NAMES}
         if "distance_km" in in_force.attributes:
             attributes["distance_km"] = round(dice.uniform(2, 14), 1)
     quantity = Decimal(dice.randint(2, 6)) if behaviour == "clothes-recycling" else Decimal(1)
@@ -94,14 +102,21 @@ def balls_of_all_ages(
 
 
 def ripening_soon(villager: Villager, now: int, rules: RuleBook, dice: random.Random) -> ReportActivity:
-    """An act of a day ago that is only reported now, so that its ball ripens within seconds."""
-    at = now - DAY_MS + dice.randint(6, 60) * SECOND_MS
-    return act_at(villager, dice.choice(_known(QUICK, rules)), at, rules, dice)
+    """An act that was completed a day ago and is only reported now, so that its ball ripens within seconds.
+
+    Rides of yesterday are soon stopped by yesterday's cap; meals ordered on some day before and delivered
+    yesterday are not, for caps are of the day of the act. So there is something to see all day long.
+    """
+    completed_at = now - DAY_MS + dice.randint(6, 60) * SECOND_MS
+    if DELIVERED in rules.behaviours and dice.random() < 0.5:
+        ordered_at = completed_at - dice.randint(0, LATE_D[1] - 2) * DAY_MS
+        return act_at(villager, DELIVERED, ordered_at, rules, dice, completed_at)
+    return act_at(villager, dice.choice(_known(QUICK, rules)), completed_at, rules, dice)
 
 
 def late_act(villager: Villager, now: int, rules: RuleBook, dice: random.Random) -> ReportActivity:
     """An act of some day of the last weeks that its source forgot: its ball is ripe at once."""
-    at = now - dice.randint(2 * 24, 28 * 24) * HOUR_MS + dice.randint(0, HOUR_MS)
+    at = now - dice.randint(LATE_D[0] * 24, LATE_D[1] * 24) * HOUR_MS + dice.randint(0, HOUR_MS)
     return act_at(villager, dice.choice(_known((*QUICK, "bike-sharing"), rules)), at, rules, dice)
 
 

@@ -33,9 +33,14 @@ class Life:
             await asyncio.sleep(self._dice.uniform(*PAUSE_S))
             self._moments += 1
             if self._moments % VISITOR_EVERY == 1:
-                await self._submit(ripening_soon(self._visitor, self._now(), self._engine.rules, self._dice))
+                await self._visitors_moment()
             else:
                 await self._moment(self._dice.choice(self._others))
+
+    async def _visitors_moment(self) -> None:
+        """Something that ripens within seconds, or that is ripe at once, by turns."""
+        act = late_act if self._moments // VISITOR_EVERY % 2 else ripening_soon
+        await self._submit(act(self._visitor, self._now(), self._engine.rules, self._dice))
 
     async def _moment(self, villager: Villager) -> None:
         chance = self._dice.random()

@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -21,10 +22,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from engine import logs
 from engine.api.tokens import sign_demo_token
 from engine.demo.life import Life
-from engine.demo.people import Villager
+from engine.demo.people import NAMES, VISITOR, Villager
 from engine.demo.seed import settle
 from engine.demo.view import View
-from engine.main import open_engine, serving
+from engine.main import Engine, open_engine, serving
 from engine.settings import DEMO_TOKEN_SECRET, Settings, SettingsError
 from engine.store.database import sqlite_path
 
@@ -61,10 +62,14 @@ async def run_demo(village: Village) -> None:
         _log_to(base.with_suffix(".log"))
         villagers = await _settled(settings, village.seed, console)
         served = await stack.enter_async_context(serving(settings))
-        _introduce(console, settings, villagers[0], base)
+        await _introduce(console, served.engine, villagers[0], base)
         is_live = village.live and console.is_terminal
         life = Life(served.engine, villagers, village.seed)
-        await _until_ended(village.for_s, life.run(), View(served.engine).run(console, is_live))
+        view = View(
+            served.engine,
+            f"on {HOST}:{port} · Ctrl-C ends it · the token and what to try stand above: scroll up",
+        )
+        await _until_ended(village.for_s, life.run(), view.run(console, is_live))
         console.print("\nDraining; the village sleeps now.")
 
 
@@ -195,57 +200,57 @@ async def _wait_for(port: int, process: asyncio.subprocess.Process) -> None:
 # --- what to try ------------------------------------------------------------------------------------
 
 
-def _introduce(console: Console, settings: Settings, visitor: Villager, base: Path) -> None:
-    """Addresses, a token, and the next thing to try."""
+async def _introduce(console: Console, engine: Engine, visitor: Villager, base: Path) -> None:
+    """Addresses, a token, and the next things to try, each as it can be pasted."""
+    settings = engine.settings
     token = sign_demo_token(
         settings.token_secret, visitor.user, audience=settings.token_audience, ttl_s=TOKEN_TTL_S
     )
     http = f"http://{settings.host}:{settings.port}"
     socket_url = f"ws://{settings.host}:{settings.port}/connection/websocket"
     database = f" --database {settings.database_url}"
+    ball, tree = await _examples(engine, visitor)
+    saxaul, python = _command("saxaul"), _command("python")
     text = f"""
-A village of {visitor.name} and friends lives in {settings.database_url}.
+A village of {visitor.name} and {len(NAMES) - 1} others lives in {settings.database_url}.
 
-  HTTP        {http}  (documented at {http}/openapi.json, state at {http}/readyz)
+  HTTP        {http}/v1/… (described in {http}/openapi.json)
   WebSocket   {socket_url}
   you are     user {visitor.user}, {visitor.name}
   token       {token}
+  logs        {base.with_suffix(".log")}
 
-Look around, in another terminal:
+Try next, in another terminal in this folder. Look at your forest; ask why a ball has its grams; audit everything:
 
-  export TOKEN={token}
-  curl -s -H "Authorization: Bearer $TOKEN" {http}/v1/forests/{visitor.user}
-  saxaul explain ball ID{database}
-  saxaul check{database}
+export TOKEN=$({saxaul} token {VISITOR}{database})
+curl -s -H "Authorization: Bearer $TOKEN" {http}/v1/forests/{visitor.user}
+{saxaul} explain ball {ball}{database}
+{saxaul} check{database}
 
-Connect with an official SDK: Python (pip install centrifuge-python) …
+Collect, redeem a tree and see it planted, with the official SDK for Python; or JavaScript (Node 22 or newer):
 
-  import asyncio
-  from centrifuge import Client, SubscriptionEventHandler
+{python} -m pip install centrifuge-python
+{python} docs/samples/connect.py {socket_url} $TOKEN
+npm install --no-save --prefix docs/samples centrifuge
+node docs/samples/connect.mjs {socket_url} $TOKEN
 
-  class Show(SubscriptionEventHandler):
-      async def on_publication(self, ctx):
-          print(ctx.pub.data)
-
-  async def main():
-      client = Client("{socket_url}", token="{token}")
-      await client.connect()
-      print((await client.rpc("forest.get", {{}})).data)
-      await client.new_subscription("forest:{visitor.user}", Show()).subscribe()
-      await asyncio.sleep(60)
-
-  asyncio.run(main())
-
-… or JavaScript (npm install centrifuge, Node 22 or newer, or a page):
-
-  import {{ Centrifuge }} from "centrifuge";
-  const client = new Centrifuge("{socket_url}", {{ token: process.env.TOKEN }});
-  const forest = client.newSubscription("forest:{visitor.user}");
-  forest.on("publication", (event) => console.log(event.data));
-  forest.subscribe();
-  client.connect();
-  console.log((await client.rpc("forest.get", {{}})).data);
-
-Logs: {base.with_suffix(".log")}
+The public page of a tree, for a browser: {http}/v1/trees/{tree}
 """
     console.print(text, markup=False)
+
+
+async def _examples(engine: Engine, visitor: Villager) -> tuple[int, str]:
+    """A ball of the visitor and the number of a tree: the newest, so that what is told of them is fresh."""
+    async with engine.db.snapshot() as view:
+        [(ball,)] = await view.fetch("SELECT max(id) FROM balls WHERE owner = ?", visitor.user)
+        [(number,)] = await view.fetch("SELECT max(number) FROM trees")
+    return ball, number
+
+
+def _command(name: str) -> str:
+    """How a command of this installation is called from this folder: by name alone only if that finds it."""
+    own = Path(sys.executable).parent / name
+    found = shutil.which(name)
+    if found is not None and Path(found) == own:
+        return name
+    return str(own.relative_to(Path.cwd())) if own.is_relative_to(Path.cwd()) else str(own)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import shutil
 import signal
 import sys
 import urllib.request
+from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from engine.core.units import local_day
+from engine.demo.acts import late_act, ripening_soon
+from engine.demo.people import ZONE, Villager
+from engine.demo.view import TOP_USERS, Picture, render
+from engine.rulebook import load_rulebook
 from tests.support.node import NodeMissing, find_node, sdk_modules
 from tests.support.process import Child, free_port
 from tests.support.sdk_py import PySdk
@@ -19,6 +29,7 @@ from tests.support.server import COMMAND, environment, run_cli
 
 START_S = 60.0
 NODE_WITH_WEBSOCKET = 22
+NOON = 1_795_406_400_000  # 2026-11-23T04:00:00Z, noon in the village
 SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
 
 
@@ -49,6 +60,16 @@ async def samples_work(port: int, token: str, folder: Path) -> None:
     assert "forest.changed" in told or "ball.ripened" in told, told
 
 
+async def what_to_try_works(child: Child, folder: Path) -> None:
+    """The demo's own commands, pasted as they are printed; those that install are left out."""
+    shown = (await until(child, r"(?s)(export TOKEN=.+?)\n\n.+browser: (\S+)", 5)).groups()
+    out = await finished("sh", "-e", "-c", f"cd {folder}\n{shown[0]}")
+    assert '"wallet_g"' in out and "How it was worked out" in out and "No problem was found" in out, out
+    request = urllib.request.Request(shown[1], headers={"Accept": "text/html"})
+    with await asyncio.to_thread(urllib.request.urlopen, request, timeout=5) as reply:
+        assert reply.status == 200 and "<h1>Tree SX-" in reply.read().decode()
+
+
 async def finished(*command: str, timeout_s: float = 90) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -63,6 +84,41 @@ async def finished(*command: str, timeout_s: float = 90) -> str:
     return out.decode()
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_the_picture_fits_the_terminal(width: int, height: int) -> None:
+    """Nothing is higher or wider than the terminal, whatever the names: else the bottom would be hidden."""
+    console = Console(width=width, height=height, force_terminal=True, color_system=None)
+    picture = Picture(
+        users=[("Daniel 丹尼尔 the Elder" * 3, 1_234_567, 77_100_000)] * TOP_USERS,
+        stocks=[("caragana-wuwei", 1_000, 999)] * 3,
+        trees=[("confirmed", 12), ("ordered", 3), ("planted", 4_000)],
+        balls=(1_200, 900),
+    )
+    picture.feed.extend([f"03:02:{second:02d}  " + "long [b]words 木木 " * 20 for second in range(30)])
+    lines = console.render_lines(render(picture, height, "below"), pad=False)
+    assert len(lines) < height
+    told = ["".join(segment.text for segment in line) for line in lines]
+    assert max(cell_len(line) for line in told) <= width
+    assert told[-1].strip() == "below" and any("03:02:29" in line and "[b]" in line for line in told)
+
+
+def test_the_visitor_sees_balls_ripen_all_the_while() -> None:
+    """An hour of the visitor's acts against caps of three a day: at its end some still count.
+
+    Acts of yesterday alone were stopped by yesterday's caps after a minute.
+    """
+    rules, dice, visitor = load_rulebook(), random.Random(1), Villager(1, "You", 1.0)
+    used: Counter[tuple[str, date]] = Counter()
+    counted: list[bool] = []
+    for moment in range(400):
+        act = late_act if moment % 2 else ripening_soon
+        command = act(visitor, NOON + moment * 9_000, rules, dice)
+        assert command.at is not None
+        used[slot := (command.behaviour, local_day(command.at, ZONE))] += 1
+        counted.append(used[slot] <= 3)
+    assert sum(counted[:100]) > 70 and sum(counted[-100:]) > 15
+
+
 @pytest.mark.slow
 async def test_a_village_from_nothing(tmp_path: Path, sdk_py: PySdk) -> None:
     port = free_port()
@@ -74,6 +130,7 @@ async def test_a_village_from_nothing(tmp_path: Path, sdk_py: PySdk) -> None:
     )
     try:
         token = (await until(child, r"  token +(\S+)", START_S)).group(1)
+        await what_to_try_works(child, tmp_path)
         client = await sdk_py.client(f"ws://127.0.0.1:{port}/connection/websocket", token)
         await client.connect()
         forest = await client.rpc("forest.get", {})
