@@ -61,6 +61,7 @@ def say_json(document: Any) -> None:
 def settings_with(database: str | None = None, **overrides: Any) -> "Settings":
     """The settings of the environment, with what the command line says put over them. Raises Failure."""
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError as Unreadable
 
     from engine.settings import Settings
 
@@ -74,6 +75,10 @@ def settings_with(database: str | None = None, **overrides: Any) -> "Settings":
         told = [error["msg"] for error in problem.errors()]
         lines = [f"SAXAUL_{name}: {text}" for name, text in zip(names, told, strict=True)]
         raise Failure("; ".join(lines), Exit.USAGE) from problem
+    except Unreadable as problem:  # a list that is no JSON; its value is not repeated
+        names = [name for name in Settings.model_fields if f'"{name}"' in str(problem)]
+        told = f"SAXAUL_{names[0].upper()}" if names else "a setting"
+        raise Failure(f'{told} is a JSON list, such as ["https://game.example"]', Exit.USAGE) from problem
     _check_url(settings.database_url)
     return settings
 

@@ -91,6 +91,12 @@ def test_a_setting_that_is_none(saxaul: Saxaul) -> None:
     assert ran.status == 2 and "SAXAUL_PORT" in ran.err
 
 
+def test_a_list_that_is_no_json(saxaul: Saxaul) -> None:
+    ran = saxaul("doctor", origins="https://game.example")
+    assert ran.status == 2 and "SAXAUL_ORIGINS" in ran.err and "JSON list" in ran.err
+    assert "Traceback" not in ran.err and len(ran.err.splitlines()) == 1
+
+
 def test_well_known_secrets_are_refused_off_loopback(saxaul: Saxaul) -> None:
     ran = saxaul("serve", "--host", "0.0.0.0", "--port", "0")
     assert ran.status == 2 and "SAXAUL_TOKEN_SECRET" in ran.err
