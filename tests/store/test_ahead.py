@@ -1,17 +1,22 @@
 """Deciding ahead on kept rows: when they are dropped, and who must not be in the writer's way."""
 
 import json
+import random
+from collections import Counter
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from engine import writer
+from engine.check import audit
 from engine.core import commands as c
 from engine.publication import Publication
+from engine.store.database import Conflict, DatabaseAway, SoleDatabase
 from engine.store.lock import WriterLock
-from tests.core.world import DAY_MS, SOURCE, key
+from tests.core.world import DAY_MS, SOURCE, key, rulebook
 from tests.store.parts import bench
+from tests.store.test_agreement import play
 from tests.store.test_writer import users
 
 
@@ -53,3 +58,42 @@ def test_one_file_has_one_writer_whatever_path_leads_to_it(tmp_path: Any) -> Non
         assert WriterLock.take(f"{tmp_path}/link.db") is None
     finally:
         lock.release()
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+async def test_groups_that_fail_lose_and_double_nothing(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """A course of the game in small groups, of which many fail while they are read or written."""
+    dice = random.Random(seed)
+    faults: Counter[str] = Counter()
+    monkeypatch.setattr(writer, "AHEAD_COMMANDS_MIN", 1)
+    monkeypatch.setattr(writer, "GROUP_COMMANDS_MAX", 3)
+    monkeypatch.setattr(writer, "CACHED_ROWS_MAX", 150)
+    async with bench(f"sqlite:///{tmp_path}/game.db") as game:
+        db, decider = cast(SoleDatabase, game.db), game.writer._decider
+        save, load = db.save, decider.load
+
+        def fail(where: str) -> None:
+            faults[where] += 1
+            raise dice.choice([DatabaseAway, Conflict, ValueError])
+
+        async def may_save(steps: Any, before_commit: Any) -> None:
+            await save(steps, (lambda: fail("save")) if dice.random() < 0.1 else before_commit)
+
+        async def may_load(*args: Any) -> None:
+            await load(*args)
+            if dice.random() < 0.05:
+                fail("load")
+
+        db.save = may_save  # type: ignore[method-assign]
+        decider.load = may_load  # type: ignore[method-assign]
+        await play(game, seed=seed, steps=60)
+        assert min(faults["save"], faults["load"]) > 5
+        findings = await audit(game.db, rulebook())
+        assert not findings.problems, findings.examples
+        offsets: dict[str, list[int]] = {}
+        for item in game.heard.items:
+            if isinstance(item, Publication):
+                offsets.setdefault(item.channel, []).append(item.offset)
+        assert all(found == list(range(1, len(found) + 1)) for found in offsets.values())
