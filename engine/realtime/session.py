@@ -27,6 +27,7 @@ from engine.writer import Outcome, Overloaded
 log = structlog.get_logger(__name__)
 
 SUBSCRIBE_COST = 0.25  # of a command's token: after a reconnect the SDKs subscribe to everything at once
+FRAME_COST = 0.05  # of a frame that is no command: pongs, control frames, fragments; SDKs send few
 DEBT_BURSTS_MAX = 4  # refused commands, in bursts, after which a client that goes on sending is closed
 
 
@@ -136,11 +137,19 @@ class Session:
             self._rt.counters.faults[fault] += 1
             self.end(protocol.close_for(fault))
 
+    def toll(self) -> None:
+        """Charge for a frame or line that is no command. Each costs us more than its sender, so whoever sends
+        nothing else in a flood is closed as for too many commands.
+        """
+        if self._rt.limits.commands_per_s and not self.is_over:
+            self._may_go_on(FRAME_COST)
+
     def _take(self, command: Command) -> None:
         rpc = command.rpc
         if command.id == 0:
             if not command.is_pong():
                 raise BadFrame(Fault.NO_ID)
+            self.toll()
             return
         if self.user is None and not self._is_connecting and command.connect is None:
             raise BadFrame(Fault.CONNECT_FIRST)

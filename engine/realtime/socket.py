@@ -250,6 +250,7 @@ class GameSocket(asyncio.Protocol):
             if is_text:
                 session.receive(apply_mask(data[start:end], data[start - 4 : start]))
             else:
+                session.toll()
                 self._feed(data[at:end])
             at = end
         self._rest = data[at:] if at < size else b""

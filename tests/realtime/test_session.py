@@ -352,6 +352,18 @@ async def test_the_rate_limit_refuses_for_a_while_and_closes_who_goes_on() -> No
     assert bench.rt.counters.rate_limited > 0
 
 
+async def test_a_flood_of_pongs_is_closed_like_one_of_commands() -> None:
+    bench = Bench(commands_per_s=20.0, commands_burst=60)
+    session, wire = await bench.connected()
+    for _ in range(100):
+        say(session, {})
+    await turns()
+    assert wire.closed is None
+    for _ in range(6000):
+        say(session, {})
+    assert wire.closed == protocol.TOO_MANY_COMMANDS
+
+
 async def test_subscribing_to_everything_after_a_reconnect_is_within_the_rate() -> None:
     bench = Bench(commands_per_s=20.0, commands_burst=60)
     session, wire = await bench.connected()

@@ -413,3 +413,16 @@ async def test_a_reply_that_is_due_leaves_before_the_goodbye(raw_socket: OpenSoc
         served.server.should_exit = True
         assert (await raw.receive_json())["id"] == 2
         assert await raw.ended() == (3001, "shutdown")
+
+
+@pytest.mark.parametrize(
+    "frame", [raw_frame(CONT, b"", fin=False), raw_frame(PING, b"x")], ids=["fragments", "pings"]
+)
+async def test_a_flood_of_frames_that_are_no_commands_is_closed(raw_socket: OpenSocket, frame: bytes) -> None:
+    async with serving(commands_per_s=20.0, commands_burst=60) as served:
+        raw = await signed_in(served, raw_socket)
+        raw.send_bytes(raw_frame(TEXT, b"x", fin=False) + frame * 20_000)  # pings may lie between fragments
+        assert (await raw.ended()).code == 3013
+        other = await signed_in(served, raw_socket)
+        other.send_bytes(raw_frame(PING, b"x") * 100)
+        assert "unsubscribe" in await other.ask({"id": 2, "unsubscribe": {"channel": "user:17"}})
