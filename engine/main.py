@@ -185,6 +185,7 @@ async def serving(
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
+    settings.check()
     logs.configure(settings.log_level, settings.log_json)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -24,9 +24,9 @@ ATTRIBUTES_MAX = 20
 EARLIEST_AT, LATEST_AT = instant("2000-01-01T00:00:00Z"), instant("2200-01-01T00:00:00Z")
 
 Name = Annotated[
-    str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1, max_length=NAME_CHARACTERS_MAX)
+    str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]+\Z", min_length=1, max_length=NAME_CHARACTERS_MAX)
 ]
-Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=SLUG_CHARACTERS_MAX)]
+Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z", max_length=SLUG_CHARACTERS_MAX)]
 AttributeValue = (
     Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
     | Annotated[int, msgspec.Meta(ge=-ID_MAX, le=ID_MAX)]

@@ -13,6 +13,8 @@ DEMO_TOKEN_SECRET = "saxaul-demo-token-secret-not-for-production"
 DEMO_SERVER_KEY = "saxaul-demo-server-key-not-for-production"
 DEMO_OPERATOR_KEY = "saxaul-demo-operator-key-not-for-production"
 SECRET_CHARACTERS_MIN = 32
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_NEW_SECRET = "Set it to a random text: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 class SettingsError(Exception):
@@ -46,7 +48,7 @@ class Settings(BaseSettings):
     )
     origins: list[str] = Field(
         default_factory=list,
-        description="Origins that browsers may connect from, besides this server's own address.",
+        description="Origins that browsers may connect from, exactly as they send them; none by default.",
     )
 
     frame_bytes_max: int = Field(65_536, description="Largest frame taken from a client.")
@@ -93,7 +95,16 @@ class Settings(BaseSettings):
     demo: bool = Field(False, description="Demo mode: well-known secrets and a village of demo users.")
 
     def check(self) -> None:
-        """Refuse well-known or short secrets wherever others could reach the server. Raises SettingsError."""
+        """Refuse what can't be served with, and well-known or short secrets wherever others could reach the server.
+
+        Raises SettingsError.
+        """
+        if self.log_level.upper() not in LOG_LEVELS:
+            raise SettingsError(f"SAXAUL_LOG_LEVEL is one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
+        if self.token_key_set is None and len(self.token_secret.encode()) < SECRET_CHARACTERS_MIN:
+            raise SettingsError(
+                f"SAXAUL_TOKEN_SECRET has under {SECRET_CHARACTERS_MIN} characters. {_NEW_SECRET}"
+            )
         if is_loopback(self.host):
             return
         for name, demo in (
@@ -107,9 +118,12 @@ class Settings(BaseSettings):
             if value == demo or len(value) < SECRET_CHARACTERS_MIN:
                 raise SettingsError(
                     f"SAXAUL_{name.upper()} is the demo's or shorter than {SECRET_CHARACTERS_MIN} characters, "
-                    f"which is refused off loopback ({self.host}). Set it to a random text: "
-                    "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+                    f"which is refused off loopback ({self.host}). {_NEW_SECRET}"
                 )
+        if (self.token_key_set or "").startswith("http://"):
+            raise SettingsError(
+                "SAXAUL_TOKEN_KEY_SET over http:// could be exchanged on its way; name an https:// one"
+            )
         if self.demo:
             raise SettingsError(f"demo mode is refused off loopback ({self.host})")
 

@@ -30,9 +30,15 @@ def instant(text: str) -> int:
     return (moment - _EPOCH) // _MS
 
 
+# Files that lie beside the zones: the host's own zone, or a count of seconds with leap seconds in it.
+_NO_PLACE = frozenset({"localtime", "posixrules", "Factory"})
+
+
 @lru_cache(maxsize=1024)
 def zone_of(name: str) -> ZoneInfo:
     """The IANA zone of that name. Raises Rejected(bad_zone)."""
+    if name in _NO_PLACE or name.startswith(("right/", "posix/")):
+        raise Rejected("bad_zone", zone=name[:64])
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as problem:

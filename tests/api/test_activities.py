@@ -82,6 +82,7 @@ async def test_every_item_is_answered_by_itself_and_in_order(api: Api) -> None:
         (walk("", steps=1), "bad_request"),
         (walk("x" * 201), "bad_request"),
         (walk("q\x00"), "bad_request"),
+        (walk("a\n"), "bad_request"),  # not an id of its own beside "a"
         (walk("r", attributes={"mood": 1}), "bad_attribute"),
         (walk("s", attributes={"deep": {"er": 1}}), "bad_request"),
         (walk("t", on=None), "day_missing"),

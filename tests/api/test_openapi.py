@@ -75,7 +75,7 @@ async def test_texts_and_numbers_have_limits(lite: Api) -> None:
 
 
 async def test_every_status_of_the_map_is_one_that_http_knows(lite: Api) -> None:
-    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503}
+    assert set(STATUS.values()) <= {400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 431, 500, 503}
     routes = [route for route in lite.parts.routers if isinstance(route, APIRoute)]
     assert routes == []
 
