@@ -28,6 +28,8 @@ async def _serve(host: str | None, port: int | None, database: str | None) -> No
     try:
         await serve_engine(settings)
     except OSError as problem:
+        if problem.filename is not None:  # a file, not the port
+            raise
         raise Failure(
             f"can't listen on {settings.host}:{settings.port}: {problem.strerror or problem}; "
             "another --port may be free",

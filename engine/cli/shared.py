@@ -137,6 +137,8 @@ def _told(problem: Exception) -> tuple[str, Exit] | None:
         return f"{problem}; end it first (Ctrl-C), or name another --database", Exit.PROBLEMS
     if isinstance(problem, DatabaseAway):
         return f"the database can't be used: {problem}", Exit.PROBLEMS
+    if isinstance(problem, OSError) and problem.filename is not None:
+        return f"can't use {Path(problem.filename).resolve()}: {problem.strerror}", Exit.PROBLEMS
     return (str(problem), Exit.PROBLEMS) if isinstance(problem, AdminError) else None
 
 

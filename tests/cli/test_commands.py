@@ -86,6 +86,17 @@ def test_a_folder_that_is_not_there(saxaul: Saxaul, tmp_path: Path) -> None:
     assert ran.status == 1 and "can't be used" in ran.err
 
 
+@pytest.mark.parametrize("command", ["serve", "demo"])
+def test_a_file_that_cannot_be_used_is_not_the_ports_fault(
+    saxaul: Saxaul, tmp_path: Path, command: str
+) -> None:
+    for name in ("v.db.lock", "v.ngo.log"):
+        (tmp_path / name).mkdir()
+    ran = saxaul(command, "--port", "0", "--database", f"sqlite:///{tmp_path / 'v.db'}")
+    assert ran.status == 1 and "can't use" in ran.err and str(tmp_path / "v.") in ran.err
+    assert "Traceback" not in ran.err and "listen" not in ran.err
+
+
 def test_a_setting_that_is_none(saxaul: Saxaul) -> None:
     ran = saxaul("check", port="many")
     assert ran.status == 2 and "SAXAUL_PORT" in ran.err
