@@ -152,6 +152,9 @@ def _check_shape(report: PartnerReport) -> None:
         raise Rejected("bad_request", state=report.state)
     if len(report.batches) > REPORT_BATCHES_MAX:
         raise Rejected("bad_request", batches_max=REPORT_BATCHES_MAX)
+    numbers = [shown.report_no for shown in report.batches]
+    if len(set(numbers)) < len(numbers):
+        raise Rejected("bad_request", report_no=max(numbers, key=numbers.count))
     for shown in report.batches:
         if shown.quantity < 1 or not shown.report_no or len(shown.evidence) > BATCH_EVIDENCE_MAX:
             raise Rejected("bad_request", report_no=shown.report_no, quantity=shown.quantity)

@@ -602,3 +602,13 @@ def test_a_partner_may_cancel_what_it_has_not_accepted() -> None:
     world.say(order, "cancelled", reason="closed")
     assert world.order(order).state == "cancelled"
     assert world.states(1) == ["pledged"]
+
+
+def test_a_report_that_names_a_planting_twice_is_refused() -> None:
+    world = World()
+    world.pledge(4)
+    order = world.formed()
+    world.delivered(order)
+    with pytest.raises(Rejected) as refusal:
+        world.say(order, "planted", accepted=4, batches=(batch("a", 2, "one"), batch("a", 2, "two")))
+    assert (refusal.value.code, refusal.value.fields) == ("bad_request", {"report_no": "a"})
