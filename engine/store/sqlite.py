@@ -128,8 +128,13 @@ class _View:
         self._thread = thread
 
     async def do(self, work: Callable[[], T]) -> T:
+        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:  # the connection is not free before its thread has let go of it
+            self._connection.interrupt()
+            await asyncio.wait([working])
+            raise
         except sqlite3.IntegrityError as problem:
             raise Conflict(str(problem)) from problem
         except sqlite3.OperationalError as problem:

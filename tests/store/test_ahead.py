@@ -1,9 +1,11 @@
 """Deciding ahead on kept rows: when they are dropped, and who must not be in the writer's way."""
 
+import asyncio
 import json
 import random
 from collections import Counter
 from decimal import Decimal
+from time import perf_counter
 from typing import Any, cast
 
 import pytest
@@ -47,6 +49,27 @@ async def test_kept_rows_are_not_dropped_while_a_group_is_written(
                 i.offset for i in game.heard.items if isinstance(i, Publication) and i.channel == channel
             ]
             assert offsets == list(range(1, 2 * len(reports) + 1))
+
+
+async def test_a_reader_that_is_cancelled_stops_and_holds_up_nobody(tmp_path: Any) -> None:
+    count = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT count(*) FROM n"
+    )
+    async with bench(f"sqlite:///{tmp_path}/game.db") as game:
+
+        async def read() -> None:
+            async with game.db.snapshot() as view:
+                await view.fetch(count, 10**9)
+
+        readers = [asyncio.create_task(read()) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        begun = perf_counter()
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        async with game.db.snapshot() as view:
+            assert await view.fetch(count, 10) == [(10,)]
+        assert perf_counter() - begun < 5
 
 
 def test_one_file_has_one_writer_whatever_path_leads_to_it(tmp_path: Any) -> None:
