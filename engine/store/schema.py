@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.resources import files
 
 from alembic import command
@@ -62,7 +64,16 @@ def _renew(connection: Connection) -> str:
     return epoch
 
 
+def _make_private(path: str) -> None:
+    """A new file is its owner's alone: names and the secrets of sources lie in it. Its -wal and -shm take its mode;
+    the mode of a file that is there already is left to whoever set it.
+    """
+    with suppress(OSError):  # SQLite says better what is wrong with the path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
 def _in_sqlite(path: str, work: Callable[[Connection], str]) -> str:
+    _make_private(path)
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
     try:
         with engine.connect() as connection:
