@@ -208,11 +208,11 @@ async def _introduce(console: Console, engine: Engine, visitor: Villager, base: 
     )
     http = f"http://{settings.host}:{settings.port}"
     socket_url = f"ws://{settings.host}:{settings.port}/connection/websocket"
-    database = f" --database {settings.database_url}"
+    database, place = where(settings.database_url)
     ball, tree = await _examples(engine, visitor)
     saxaul, python = _command("saxaul"), _command("python")
     text = f"""
-A village of {visitor.name} and {len(NAMES) - 1} others lives in {settings.database_url}.
+A village of {visitor.name} and {len(NAMES) - 1} others lives in {place}.
 
   HTTP        {http}/v1/… (described in {http}/openapi.json)
   WebSocket   {socket_url}
@@ -237,6 +237,16 @@ node docs/samples/connect.mjs {socket_url} $TOKEN
 The public page of a tree, for a browser: {http}/v1/trees/{tree}
 """
     console.print(text, markup=False)
+
+
+def where(url: str) -> tuple[str, str]:
+    """The option that names the database, and what may be shown of it: a password never is."""
+    if url.startswith("sqlite"):
+        return f" --database {url}", url
+    return (
+        ' --database "$SAXAUL_DATABASE_URL"',
+        f"{url.rpartition('@')[2]} (put its address into SAXAUL_DATABASE_URL)",
+    )
 
 
 async def _examples(engine: Engine, visitor: Villager) -> tuple[int, str]:

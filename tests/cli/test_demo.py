@@ -20,6 +20,7 @@ from rich.console import Console
 from engine.core.units import local_day
 from engine.demo.acts import late_act, ripening_soon
 from engine.demo.people import ZONE, Villager
+from engine.demo.show import where
 from engine.demo.view import TOP_USERS, Picture, render
 from engine.rulebook import load_rulebook
 from tests.support.node import NodeMissing, find_node, sdk_modules
@@ -82,6 +83,11 @@ async def finished(*command: str, timeout_s: float = 90) -> str:
             await process.wait()
     assert process.returncode == 0, out.decode()
     return out.decode()
+
+
+def test_the_databases_password_is_not_shown() -> None:
+    assert "secret" not in " ".join(where("postgresql://me:secret@db.example/village"))
+    assert where("sqlite:///v.db") == (" --database sqlite:///v.db", "sqlite:///v.db")
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
