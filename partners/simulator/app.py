@@ -233,7 +233,7 @@ async def _body(request: Request) -> dict[str, Any]:
         raise Refused(413, f"over {BODY_BYTES_MAX} bytes")
     try:
         body = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refused(400, "not JSON") from None
     if not isinstance(body, dict):
         raise Refused(400, "not an object")

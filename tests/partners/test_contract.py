@@ -253,12 +253,37 @@ async def test_one_changed_byte_is_a_forgery(party: Party) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"data":{}}', b'{"data":{"status":"verified"}}', b"\xff\xfe"]
+    "body",
+    [b"", b"[]", b"{}", b'{"data":{}}', b'{"data":{"status":"verified"}}', b"\xff\xfe", b"[" * 100_000],
+    ids=["empty", "list", "object", "no-data", "verified", "not-utf8", "brackets"],
 )
 async def test_signed_nonsense_is_refused(party: Party, body: bytes) -> None:
     with pytest.raises(Rejected) as refusal:
         party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
     assert refusal.value.code == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, b"HTTP/1.1 503 Away\r\nRetry-After: \xb2\r\n\r\n"],
+    ids=["brackets", "no-number"],
+)
+async def test_an_answer_that_is_nonsense_is_an_answer(answer: bytes) -> None:
+    async def partner(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(partner, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = PartnerSettings("simulator-ngo", "simulator", f"http://127.0.0.1:{port}", (KEY,))
+    registry = build_registry([settings])
+    try:
+        assert (await registry.adapters["simulator-ngo"].fetch_status(1)).outcome == "unknown"
+    finally:
+        await registry.close()
+        server.close()
 
 
 def test_signatures_agree_with_the_reference_library() -> None:

@@ -64,7 +64,7 @@ class SimulatorAdapter:
         message = verify(self._keys, headers, body, now_ms)
         try:
             content = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: brackets without end
             raise Rejected("bad_request", expected="JSON") from None
         data = content.get("data") if isinstance(content, dict) else None
         return Inbound(message, hashlib.sha256(body).hexdigest(), mapping.report_of(data))
@@ -86,7 +86,11 @@ class SimulatorAdapter:
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             # A read can be repeated; whether a write arrived is not known.
             return Answer("failed" if method == "GET" else "unknown", type(problem).__name__)
-        retry_after_s = int(retry_after) if retry_after.isdigit() and len(retry_after) < 6 else None
+        retry_after_s = (
+            int(retry_after)
+            if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6
+            else None
+        )
         return mapping.answer_of(response.status_code, _decoded(content), retry_after_s, reading)
 
 
@@ -102,5 +106,5 @@ async def _bounded(response: httpx.Response) -> bytes:
 def _decoded(content: bytes) -> object:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
