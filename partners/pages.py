@@ -200,8 +200,14 @@ def _season_text(season: Mapping[str, str] | None) -> str:
 
 def _proof_text(proof: Mapping[str, Any]) -> str:
     if proof["kind"] == "review":
-        return f"review: {proof['trees_verified']:,} trees verified 核验"
+        return f"review: {_counted(proof['trees_verified'], 'tree')} verified 核验"
+    first, last = proof["planted_from_on"], proof["planted_to_on"]
+    days = f"on {first}" if first == last else f"from {first} to {last}"
     return (
-        f"{proof['by']} reports {proof['trees']:,} trees, {proof['planted_from_on']} to "
-        f"{proof['planted_to_on']}, {proof['evidence_files']} files"
+        f"{proof['by']} reports {_counted(proof['trees'], 'tree')} planted {days}, "
+        f"with {_counted(proof['evidence_files'], 'file')} of evidence"
     )
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
