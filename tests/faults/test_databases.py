@@ -58,7 +58,7 @@ async def test_postgres_restarts_under_load(
     assert load.failures, "somebody was told"
     for at in back_at:
         assert min(answered for answered in load.answered if answered > at) - at < GO_ON_WITHIN_S
-    assert sum(press.changed_something for press in load.presses.values()) > 200
+    assert sum(press.changed_something for press in load.presses.values()) > 50
     await load.assert_stored(postgres_url)
     await view.assert_equal(server)
     assert len(view.client.told("connected")) == 1, "no connection was closed for it"
@@ -128,7 +128,7 @@ async def test_answers_of_commits_are_lost_on_their_way(
     load.is_over = True
     await asyncio.gather(*clients)
     assert load.failures, "somebody was told"
-    assert sum(press.changed_something for press in load.presses.values()) > 200
+    assert sum(press.changed_something for press in load.presses.values()) > 50
     await load.assert_stored(postgres_url)
     await view.assert_equal(server, within_s=TOLD_WITHIN_S)
     (await server.cli("check")).check()
@@ -205,7 +205,7 @@ async def test_redis_comes_and_goes_between_two_processes(
     for view in views:
         await view.assert_equal(one, within_s=10)
         assert len(view.client.told("connected")) == 1
-    assert sum(press.changed_something for press in load.presses.values()) > 200
+    assert sum(press.changed_something for press in load.presses.values()) > 50
     await load.assert_stored(postgres_url)
     (await one.cli("check")).check()
 
