@@ -33,6 +33,7 @@ AWAY = (
     asyncpg.InternalClientError,  # what a session cut by the server may surface as
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,  # after a failover, until the address leads to the new primary
     asyncpg.InsufficientResourcesError,
 )
 IN_THE_WAY = (
