@@ -98,9 +98,19 @@ async def crash_rounds(server: Server, load: Load, rounds: int) -> None:
         await start_again(server)
 
 
+async def start_with(start_server: StartServer, failpoints: str, database_url: str) -> Server:
+    """A server that may die at these points from its second start on."""
+    server = await start_server(database_url=database_url, commands_per_s=0)
+    server.kill()
+    await server.ended()
+    server.settings["failpoints"] = failpoints
+    await start_again(server)
+    return server
+
+
 async def start_again(server: Server) -> None:
     """Failpoints may strike while it starts, too."""
-    for _ in range(5):
+    for _ in range(20):
         with contextlib.suppress(StartFailed):
             await server.start()
             return
@@ -135,7 +145,7 @@ async def _retry(server: Server, user: int, presses: list[Press]) -> None:
 async def test_nothing_acknowledged_is_lost(database_url: str, start_server: StartServer) -> None:
     village = await make_village(database_url, users=16, rides=40)
     failpoints = "writer.saved=0.004,writer.committed=0.004,writer.answered=0.004"
-    server = await start_server(database_url=database_url, failpoints=failpoints, commands_per_s=0)
+    server = await start_with(start_server, failpoints, database_url)
     load = Load(village, random.Random(5))
     await crash_rounds(server, load, ROUNDS)
     server.kill()
@@ -159,6 +169,6 @@ async def test_acknowledging_before_the_commit_is_caught(start_server: StartServ
     """The fault that the test above is there for: with it switched on, the test must fail."""
     village = await make_village(sqlite_url, users=16, rides=20)
     failpoints = "writer.ack_early,writer.answered=0.05"
-    server = await start_server(database_url=sqlite_url, failpoints=failpoints, commands_per_s=0)
+    server = await start_with(start_server, failpoints, sqlite_url)
     with pytest.raises(AssertionError, match="acknowledged and is lost"):
         await crash_rounds(server, Load(village, random.Random(5)), ROUNDS)
