@@ -52,8 +52,7 @@ def _postgres_server() -> Iterator[Postgres]:
 @pytest.fixture
 def postgres(_postgres_server: Postgres) -> Postgres:
     """The real PostgreSQL server of this test process; up again if the last test left it down."""
-    if not _postgres_server.running:
-        _postgres_server.start()
+    _postgres_server.ensure()
     return _postgres_server
 
 
@@ -62,8 +61,7 @@ async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
     """Address of a new empty PostgreSQL database, dropped afterwards."""
     url = await postgres.create_database()
     yield url
-    if not postgres.running:
-        postgres.start()
+    postgres.ensure()
     await postgres.drop_database(url)
 
 

@@ -59,6 +59,11 @@ def _verified(
     evidence_min = context.partner_terms(order.partner).evidence_min
     for batch in batches:
         _check_batch(batch, found[batch.id], evidence_min)
+    missing = {batch.report_no for batch in batches} - set(command.verified) if command.verified else set()
+    if missing:  # what a reviewer does not name was not looked at
+        raise Rejected(
+            "bad_request", report_no=sorted(missing)[0], expected="a figure for every report, or none"
+        )
     total = sum(found.values())
     if total == 0:
         raise Rejected("nothing_verified", order=order.id)

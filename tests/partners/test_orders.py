@@ -355,6 +355,15 @@ def test_only_a_review_verifies() -> None:
     assert world.line(order).verified == 4
 
 
+def test_a_report_that_the_reviewer_does_not_name_is_not_verified() -> None:
+    world = World()
+    order = world.ordered(4)
+    world.say(order, "planted", accepted=4, batches=(batch("A", 2), batch("B", 2)))
+    partly = c.ReviewOrder(None, "operator:li", order, "verified", verified={"A": 2})
+    assert refused(world, partly).fields["report_no"] == "B"
+    assert world.states(1, 2, 3, 4) == ["planted"] * 4
+
+
 def test_fewer_verified_than_reported_gives_the_rest_back() -> None:
     world = World()
     order = world.planted()

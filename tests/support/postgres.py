@@ -92,6 +92,14 @@ class Postgres:
         """Whether the server process is up."""
         return self._child is not None and self._child.running
 
+    def ensure(self) -> None:
+        """Have it up and taking queries, whatever the last test did to it: recovery after a crash takes a moment."""
+        if self.running:
+            assert self._child
+            self._child.wait_until(self._ready, "PostgreSQL", 60)
+        else:
+            self.start()
+
     def crash(self) -> None:
         """kill -9 of the server and all its backends at the same instant."""
         assert self._child, "not started"
