@@ -63,7 +63,7 @@ def _table(bench: Bench, results: dict[str, list[dict[str, Any]]]) -> Table:
             number(middle(figures["seconds"] for figures in rounds), 2),
             number(middle(figures["cpu_us"]["server"] for figures in rounds), 1),
             number(middle(figures["cpu_us"].get("database", math.nan) for figures in rounds), 1),
-            number(cpu_us / few[store], 2),
+            number(cpu_us / few[store] if few[store] else math.nan, 2),  # too short to measure
         ])  # fmt: skip
     columns = (
         "",

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class Child:
                 group=identity.pw_gid if identity else None,
                 extra_groups=[] if identity else None,
                 # one prctl call, before any thread of the child
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
+                preexec_fn=die_with_parent if _lives_with_us() else None,  # noqa: PLW1509
             )
         self.pid = self._popen.pid
         _alive.add(self)
@@ -111,6 +112,11 @@ class Child:
             f"still not ready after {timeout_s:.0f} s" if self.running else f"ended with {self.returncode}"
         )
         return StartFailed(f"{what} {state}; its log ends:\n{self.log_text()[-4000:]}")
+
+
+def _lives_with_us() -> bool:
+    """Whether the kernel may tie the child to us: it ties it to the thread that starts it, and only the main one stays."""
+    return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
 
 
 def die_with_parent() -> None:
