@@ -115,7 +115,7 @@ class Child:
 
 
 def _lives_with_us() -> bool:
-    """Whether the kernel may end the child with us: it looks at the thread that starts it, and only the main one stays."""
+    """Whether the kernel may end the child with us. It goes by the thread that starts it; only the main one stays."""
     return sys.platform == "linux" and threading.current_thread() is threading.main_thread()
 
 
