@@ -125,7 +125,7 @@ async def test_a_forgetful_partner_that_refuses_connections_gets_the_order_later
 
 
 async def test_a_relay_that_dies_while_sending_leaves_nothing_twice(tmp_path: Path, forgetful: Ngo) -> None:
-    already = len(forgetful.calls("submit"))
+    already, taken = len(forgetful.calls("submit")), len(forgetful.orders())
     forgetful.faults(timeout="after")
     settings = forgetful.settings(idempotency="none")
     async with open_bench(f"sqlite:///{tmp_path}/game.db", [settings]) as bench:
@@ -133,7 +133,8 @@ async def test_a_relay_that_dies_while_sending_leaves_nothing_twice(tmp_path: Pa
         await jobs.form_orders(bench.writer, bench.db)
         dying = bench.relay(name="dying")
         assert await dying.turn() == 1
-        await asyncio.sleep(0.1)
+        while len(forgetful.orders()) == taken:  # the partner has it, and nobody knows
+            await asyncio.sleep(0.02)
         for attempt in list(dying._attempts):
             attempt.cancel()
         await asyncio.gather(*dying._attempts, return_exceptions=True)
