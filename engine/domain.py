@@ -17,7 +17,6 @@ class Domain:
     """What decides (`rules` by command type), what evolves (by event type), and where rows live.
 
     `reactions` turn an event (of any domain) into commands that are decided in the same transaction.
-    `silent` says that clients are never told of this domain's events.
     """
 
     name: str
