@@ -75,7 +75,6 @@ STATUS: dict[str, int] = {
     "bad_attribute": 422,
     "day_missing": 422,
     "instant_missing": 422,
-    "revision_missing": 422,
     "in_future": 422,
     "activity_conflict": 409,
     "unknown_activity": 404,
@@ -98,7 +97,6 @@ STATUS: dict[str, int] = {
     # offers
     "unknown_offer": 404,
     "unknown_programme": 404,
-    "unknown_commitment": 404,
     "coming": 409,
     "sold_out": 409,
     "energy_lacking": 409,

@@ -31,7 +31,6 @@ CODES: dict[str, str] = {
     "bad_attribute": "An attribute has a value that the behaviour does not accept.",
     "day_missing": "A running total needs the local day that it counts (on).",
     "instant_missing": "The behaviour needs the instant of the act (at).",
-    "revision_missing": "A running total needs a revision.",
     "in_future": "The activity lies in the future.",
     "activity_conflict": "The activity id is known with other content.",
     "unknown_activity": "The source has reported no such activity.",
@@ -54,7 +53,6 @@ CODES: dict[str, str] = {
     # offers
     "unknown_offer": "There is no such offer.",
     "unknown_programme": "The rulebook has no such programme.",
-    "unknown_commitment": "There is no such funding commitment.",
     "coming": "The offer's season has not opened.",
     "sold_out": "No tree of this offer is left.",
     "energy_lacking": "The wallet does not hold the energy that the offer asks for.",
