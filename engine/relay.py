@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,7 @@ class Relay:
         self._attempts: set[asyncio.Task[None]] = set()
         self._loop: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._is_stopping = False
 
     def start(self) -> None:
         """Begin to look for what is due."""
@@ -87,15 +88,12 @@ class Relay:
         self._wake.set()
 
     async def stop(self) -> None:
-        """Claim nothing more; give attempts a few seconds, then leave them to their leases."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        if self._attempts:
-            _, late = await asyncio.wait(self._attempts, timeout=STOP_S)
-            for attempt in late:
-                attempt.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Claim nothing more; give what is claimed a few seconds, then leave it to its leases."""
+        self._is_stopping = True
+        self._wake.set()
+        if self._loop is not None:  # not cut off: what it is claiming would wait for the end of its lease
+            await _within(STOP_S, {self._loop})
+        await _within(STOP_S, self._attempts)
 
     async def turn(self) -> int:
         """Claim what is due and free, begin to deliver it; returns how many were claimed."""
@@ -122,7 +120,7 @@ class Relay:
             await asyncio.wait(self._attempts)
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             try:
                 claimed = await self.turn()
             except DatabaseAway as problem:
@@ -131,13 +129,14 @@ class Relay:
             except Exception:
                 log.exception("the relay goes on after a fault")
                 claimed = 0
-            if not claimed:
+            if not claimed and not self._is_stopping:
                 await self._pause()
 
     async def _pause(self) -> None:
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), self._poll_s)
+            async with asyncio.timeout(self._poll_s):
+                await self._wake.wait()
         except TimeoutError:
             pass
 
@@ -176,3 +175,13 @@ class Relay:
         except Exception as problem:
             log.exception("delivery %s broke off", delivery.id)
             return [self._outbox.lost(delivery, repr(problem)[:TEXT_CHARACTERS_MAX])]
+
+
+async def _within(seconds: float, tasks: Set[asyncio.Task[None]]) -> None:
+    """Wait for the tasks; those that take longer are cancelled."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)

@@ -168,7 +168,8 @@ class Connection(asyncio.Protocol):
 
     async def opened(self) -> None:
         """Wait for the upgrade. Raises WireError or CallFailed."""
-        await asyncio.wait_for(self._opened, CONNECT_TIMEOUT_S)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await self._opened
 
     async def call(self, method: str, params: dict[str, object]) -> dict[str, object]:
         """One protocol call; the reply's result. Raises CallFailed."""
@@ -177,7 +178,8 @@ class Connection(asyncio.Protocol):
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[number] = waiting
         self.write(wire.frame(json.dumps({"id": number, method: params}, separators=(",", ":")).encode()))
-        reply = json.loads(await asyncio.wait_for(waiting, CALL_TIMEOUT_S))
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            reply = json.loads(await waiting)
         if "error" in reply:
             raise CallFailed(f"{method}: {reply['error']}")
         return reply.get(method, {})

@@ -119,7 +119,8 @@ class RedisBus:
                 if self._unsent and self._unsent[0] is message:
                     self._unsent.popleft()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), HEARTBEAT_S)
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await self._wake.wait()
                 continue
             await self._client.publish(self._channel, self._heartbeat)
 

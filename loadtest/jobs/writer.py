@@ -70,7 +70,8 @@ async def _measure(plan: WriterPlan, writer: Writer) -> dict[str, object]:
             profiler.start()
         window, begin, groups = CpuWindow.start(plan.pids), perf_counter(), writer.groups
         try:
-            await asyncio.wait_for(stopped.wait(), plan.measure_s)
+            async with asyncio.timeout(plan.measure_s):
+                await stopped.wait()
         except TimeoutError:
             pass
         end, cpu, groups = perf_counter(), window.stop(), writer.groups - groups

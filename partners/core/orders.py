@@ -203,6 +203,8 @@ def _amounts_that_differ(
 ) -> dict[str, Any]:
     if report.state not in ACCEPTING and not report.batches:
         return {}
+    if report.state not in ACCEPTING and order.state == "submitted":  # planted, but never accepted
+        return {"reported": [0, sum(shown.quantity for shown in report.batches)]}
     if report.accepted is None or not 0 <= report.accepted <= line.ordered:
         return {"accepted": [line.ordered, report.accepted]}
     if order.state != "submitted" and report.accepted != line.accepted:

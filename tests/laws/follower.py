@@ -207,11 +207,13 @@ class Follower:
         self._open[self._numbers] = answer, take
         try:
             socket.send_json({"id": self._numbers} | command)
-            return await asyncio.wait_for(answer, PATIENCE_S)
-        except (InvalidState, asyncio.CancelledError) as problem:
-            if isinstance(problem, InvalidState) or answer.cancelled():  # the connection ended, not we
-                raise _lost(socket) from None
-            raise
+            async with asyncio.timeout(PATIENCE_S):
+                await asyncio.wait((answer,))
+        except InvalidState:
+            raise _lost(socket) from None
+        if answer.cancelled():  # the connection ended
+            raise _lost(socket)
+        return answer.result()
 
     async def _rpc(self, method: str, data: Facts) -> Facts:
         reply = await self._ask({"rpc": {"method": method, "data": data}})
@@ -237,7 +239,8 @@ class Follower:
             if self._task is not None and self._task.done():
                 self._task.result()  # what it asserted
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), 0.2)
+                async with asyncio.timeout(0.2):
+                    await self._ready.wait()
                 return
             assert asyncio.get_running_loop().time() < ends_at, (
                 f"the device of {self.user} does not come to rest"

@@ -213,6 +213,21 @@ async def test_a_slow_partner_holds_up_no_other(tmp_path: Path, patient: Ngo) ->
                 await relay.stop()
 
 
+async def test_a_relay_ends_whenever_it_is_told_to(tmp_path: Path, patient: Ngo) -> None:
+    """Also in the instant in which something is due, and then it delivers what it has claimed."""
+    async with open_bench(f"sqlite:///{tmp_path}/game.db", [patient.settings()]) as bench:
+        for number in range(12):
+            relay = bench.relay(poll_s=60.0)
+            relay.start()
+            await asyncio.sleep(0.001 * number)
+            await _deliver_to(bench, "simulator-ngo", 300 + number)
+            relay.wake()
+            await asyncio.sleep(0.0005 * number)
+            async with asyncio.timeout(5):
+                await relay.stop()
+            assert await bench.rows("SELECT id FROM deliveries WHERE state IN ('sending', 'reading')") == []
+
+
 async def _deliver_to(bench: Bench, partner: str, order: int) -> None:
     """An order that only has a read to be delivered."""
     async with bench.db.write() as tx:

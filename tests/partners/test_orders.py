@@ -226,6 +226,16 @@ def test_an_answer_that_differs_stops_the_order_for_a_person(fields: dict[str, A
     assert refusal.value.code == "order_held"
 
 
+@pytest.mark.parametrize("accepted", [None, 0, 4])
+def test_planting_reported_by_who_has_only_received_the_order_needs_a_person(accepted: int | None) -> None:
+    world = World()
+    order = world.ordered(4)
+    world.say(order, "received", accepted=accepted, batches=(batch("1", 1), batch("2", 2)))
+    row = world.order(order)
+    assert (row.state, row.held, row.difference) == ("submitted", "answer_differs", {"reported": [0, 3]})
+    assert world.line(order).reported == 0
+
+
 def test_an_amount_may_not_change_after_acceptance() -> None:
     world = World()
     order = world.ordered(4)

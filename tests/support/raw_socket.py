@@ -97,7 +97,8 @@ class RawSocket:
         self.protocol.send_request(request)
         self._flush()
         self._task = asyncio.create_task(self._read())
-        response = await asyncio.wait_for(self._opened, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            response = await self._opened
         if response is None or self.protocol.state is not State.OPEN:
             status, headers, body = (
                 (response.status_code, response.headers, response.body) if response else (0, Headers(), b"")
@@ -145,7 +146,8 @@ class RawSocket:
 
     async def receive(self, timeout_s: float = 5) -> str | bytes:
         """The next whole message; raises Closed at the end, TimeoutError when nothing comes."""
-        message = await asyncio.wait_for(self._messages.get(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            message = await self._messages.get()
         if message is None:
             self._messages.put_nowait(None)
             raise Closed(*self.ending)
@@ -193,7 +195,8 @@ class RawSocket:
 
     async def ended(self, timeout_s: float = 5) -> Ending:
         """Wait until the server has ended the connection."""
-        await asyncio.wait_for(self._ended.wait(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await self._ended.wait()
         return self.ending
 
     async def close(self, code: int = 1000, reason: str = "") -> Ending:

@@ -77,7 +77,8 @@ class JsSdk(Sdk):
         answer = self._open[number] = asyncio.get_running_loop().create_future()
         self._send({"n": number, "do": do, **fields})
         try:
-            return await asyncio.wait_for(answer, 30)
+            async with asyncio.timeout(30):
+                return await answer
         finally:
             self._open.pop(number, None)
 
