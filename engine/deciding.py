@@ -16,8 +16,8 @@ from engine.domain import Domain
 from engine.facts import Telling, events_told
 from engine.publication import Item, Publication
 from engine.store import save
-from engine.store.database import Reader, Select, Step
-from engine.store.load import load
+from engine.store.database import Reader, Rows, Select, Step
+from engine.store.load import Ahead, load, place, read_ahead
 
 json_of = msgspec.json.Encoder(enc_hook=str).encode
 _told = frozenset(events_told())
@@ -54,6 +54,15 @@ class Post:
 
 
 @dataclass(slots=True)
+class ReadAhead:
+    """Rows and bound keys for posts whose turn has not come; of use beside the working set `state` alone."""
+
+    state: State
+    rows: Ahead
+    bound: Rows
+
+
+@dataclass(slots=True)
 class Decided:
     """A group whose every post has its outcome: the posts for the journal, and what clients are told."""
 
@@ -78,8 +87,24 @@ class Decider:
                 self._reactions.setdefault(event, []).append(reaction)
         self._is_shared = is_shared
 
-    async def load(self, reader: Reader, state: State, commands: Sequence[Any]) -> None:
-        """Put on the shelves what the commands touch."""
+    async def read_ahead(self, reader: Reader, state: State, posts: Sequence[Post]) -> ReadAhead:
+        """Read what is known to be needed for posts whose turn comes after the group that is decided now."""
+        direct = [post.command for post in posts if self._is_direct(post.command)]
+        keys = _bound_among(posts)
+        rows, bound = await read_ahead(reader, self.tables, state, direct, self._touches, keys)
+        return ReadAhead(state, rows, [row for found in bound for row in found])
+
+    async def load(
+        self, reader: Reader, state: State, posts: Sequence[Post], ahead: ReadAhead | None
+    ) -> None:
+        """Put on the shelves what the posts' commands touch."""
+        commands = [post.command for post in posts]
+        if ahead is not None:
+            place(self.tables, state, ahead.rows)
+            commands = [command for command in commands if not self._is_direct(command)]
+        await self._load(reader, state, commands)
+
+    async def _load(self, reader: Reader, state: State, commands: Sequence[Any]) -> None:
         await load(reader, self.tables, state, commands, self._touches, self._is_shared, self._is_direct)
 
     def _touches(self, command: Any, state: State) -> Iterable[Touch]:
@@ -134,7 +159,7 @@ class Decider:
         self, reader: Reader, state: State, post: Post, follow_up: Any, context: Context, decided: Decided
     ) -> None:
         """A reaction must succeed: what it reacts to has happened, so a refusal is a fault that undoes the group."""
-        await self.load(reader, state, [follow_up])
+        await self._load(reader, state, [follow_up])
         try:
             await self._decide(reader, state, post, follow_up, context, decided)
         except Rejected as refusal:
@@ -186,16 +211,26 @@ def _bound_to(post: Post, content: str, actor: int | None, data: bytes | None) -
     return Outcome(data, None, replayed=True)
 
 
-async def find_bound(reader: Reader, posts: Sequence[Post], unsaved: Mapping[str, Post]) -> None:
-    """Give posts whose key is bound the outcome that it is bound to, by the journal or by a group on its way there."""
+def _bound_among(posts: Sequence[Post]) -> list[Select]:
+    """The query for the keys of the posts that the journal has bound."""
     keys = {post.key for post in posts if post.key is not None}
-    if not keys:
-        return
     columns = ("key", "content", "actor", "reply")
-    [rows] = await reader.run([Select(save.JOURNAL, columns, ("key",), sorted(keys))])
+    return [Select(save.JOURNAL, columns, ("key",), sorted(keys))] if keys else []
+
+
+async def find_bound(
+    reader: Reader, posts: Sequence[Post], unsaved: Sequence[Mapping[str, Post]], ahead: ReadAhead | None
+) -> None:
+    """Give posts whose key is bound the outcome that it is bound to, by the journal or by a group on its way there."""
+    if ahead is not None:
+        rows = ahead.bound
+    else:
+        rows = [row for found in await reader.run(_bound_among(posts)) for row in found]
     bound = {key: (content, actor, reply.encode()) for key, content, actor, reply in rows}
     for post in posts:
         if post.key in bound:
             post.outcome = _bound_to(post, *bound[post.key])
-        elif post.key is not None and post.key in unsaved:
-            post.outcome = replay(post, unsaved[post.key])
+            continue
+        for group in unsaved:
+            if post.key in group:
+                post.outcome = replay(post, group[post.key])

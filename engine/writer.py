@@ -2,7 +2,8 @@
 
 The only place that opens a write transaction while the engine serves. Knows no sockets, no SQL and no rule of the game.
 
-Where other processes write too (PostgreSQL), a group is loaded under locks, decided and committed in one transaction.
+Where other processes write too (PostgreSQL), a group is loaded under locks, decided and committed in one transaction;
+the next is begun while it is written, as another process might.
 Where this process is alone (SQLite), rows are kept between groups, and the next group is decided while the last one is
 written; it is written only after the last one is, and decided again if that one fails.
 """
@@ -22,7 +23,7 @@ from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.rules import RuleBook
 from engine.core.state import State
-from engine.deciding import Decided, Decider, Done, Outcome, Post, find_bound, json_of
+from engine.deciding import Decided, Decider, Done, Outcome, Post, ReadAhead, find_bound, json_of
 from engine.dice import Dice
 from engine.domain import Domain
 from engine.publication import Item
@@ -30,7 +31,9 @@ from engine.store.database import Conflict, Database, DatabaseAway, SoleDatabase
 from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
-AHEAD_COMMANDS_MIN = 128  # fewer are not decided ahead: they wait for the commit and share the next
+AHEAD_COMMANDS_MIN = 128  # fewer are not read or decided ahead: they wait for the commit and share the next
+GROUPS_AT_ONCE = 2  # of one process, where the database is shared: one is written while one is decided
+WRITTEN_MAX = 2  # groups decided ahead: one is written, and one waits for it
 ATTEMPTS_MAX = 8
 IDS_RESERVED = 10_000
 IDS_SPARE = 2_000
@@ -64,7 +67,22 @@ class _Ready:
     posts: list[Post]
     steps: list[Step]
     items: list[Item]
-    keys: dict[str, Post]
+
+
+@dataclass(slots=True)
+class _Written:
+    """A group on its way to the disk: true when it is there, false when it will not be."""
+
+    posts: list[Post]
+    task: asyncio.Task[bool]
+
+
+@dataclass(slots=True)
+class _Next:
+    """The group after the one that is being decided, and the rows that are read for it meanwhile."""
+
+    posts: list[Post]
+    reading: asyncio.Task[ReadAhead | None]
 
 
 class Writer:
@@ -97,6 +115,10 @@ class Writer:
         self._dice = Dice()
         self._ids = range(0)
         self._cache: State | None = None
+        self._next: _Next | None = None
+        self._unsaved: deque[dict[str, Post]] = deque(
+            maxlen=2
+        )  # keys bound by groups that a reader may not see yet
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.groups = 0
@@ -138,8 +160,8 @@ class Writer:
 
     @property
     def queued(self) -> int:
-        """Commands that wait for a group."""
-        return len(self._queue)
+        """Commands that wait for their group to be decided."""
+        return len(self._queue) + (len(self._next.posts) if self._next else 0)
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -156,68 +178,97 @@ class Writer:
             await self._task
 
     async def _run(self) -> None:
-        """One group after the other, each in one transaction from its locks to its commit."""
-        while await self._is_time(None):
-            await self._group(self._next_posts())
+        """Each group in one transaction from its locks to its commit; the next one begins when this one is decided.
+
+        Then this one needs no further lock, so the next waits at most for its commit, as another process would.
+        """
+        groups: set[asyncio.Task[bool]] = set()
+        while await self._is_time(()):
+            if len(groups) == GROUPS_AT_ONCE:
+                await asyncio.wait(groups, return_when=asyncio.FIRST_COMPLETED)
+                groups = {group for group in groups if not group.done()}
+                continue
+            decided = asyncio.Event()
+            group = asyncio.create_task(self._group(self._taken(), decided))
+            group.add_done_callback(lambda _, decided=decided: decided.set())
+            groups.add(group)
+            await decided.wait()
+        if groups:
+            await asyncio.wait(groups)
 
     async def _run_ahead(self) -> None:
-        """Decide the next group while the last is written; this process alone writes, so nothing can come between."""
-        ahead: _Ready | None = None
-        writing: asyncio.Task[bool] | None = None
-        while await self._is_time(writing):
-            posts, ready = [], None
-            if writing is None or not writing.done():
-                posts = self._next_posts()
-                ready = await self._ready(posts, ahead.keys if ahead else {})
-            if writing is not None and ahead is not None and not await writing:
-                ready = None
-                await self._again(ahead.posts)
-            ahead = writing = None
-            if ready is not None:
-                ahead, writing = ready, asyncio.create_task(self._write(ready))
-                writing.add_done_callback(lambda _: self._wake.set())
-            elif posts:
-                await self._again(posts)
+        """Decide a group while those before it are written and rows are read for the one after it.
 
-    async def _is_time(self, writing: "asyncio.Task[bool] | None") -> bool:
+        This process alone writes, so nothing can come between.
+        """
+        written: deque[_Written] = deque()
+        while await self._is_time(written):
+            if written and written[0].task.done():
+                if written[0].task.result():
+                    written.popleft()
+                else:
+                    await self._again(written, [])
+                continue
+            posts, rows = await self._next_group()
+            ready = await self._ready(posts, rows)
+            if ready is None:
+                await self._again(written, posts)
+                continue
+            task = asyncio.create_task(self._write(ready))
+            task.add_done_callback(lambda _: self._wake.set())
+            written.append(_Written(posts, task))
+            await asyncio.sleep(0)  # so that it is handed over before the next group is decided
+
+    async def _is_time(self, written: Sequence[_Written]) -> bool:
         """Wait until a group is written or there is one to make; False when the writer is to end."""
         while True:
-            if writing is not None and writing.done():
+            if written and written[0].task.done():
                 return True
-            if self._queue and (writing is None or self._may_decide_ahead()):
+            if self.queued and (not written or self._may_decide_ahead(written)):
                 return True
-            if self._closing and not self._queue and writing is None:
+            if self._closing and not self.queued and not written:
                 return False
             self._wake.clear()
             await self._wake.wait()
 
-    def _may_decide_ahead(self) -> bool:
+    def _may_decide_ahead(self, written: Sequence[_Written]) -> bool:
         """Enough is waiting, and the rows kept may stay: dropped now, they would be read as they were before the
-        group that is being written."""
-        return len(self._queue) >= AHEAD_COMMANDS_MIN and not self._is_cache_full()
+        groups that are being written."""
+        is_enough = self.queued >= AHEAD_COMMANDS_MIN and len(written) < WRITTEN_MAX
+        return is_enough and not self._is_cache_full()
 
-    async def _again(self, posts: list[Post]) -> None:
-        """A group that was decided ahead in vain, on rows that are not to be: decide it alone on what is stored."""
-        self._forget(posts)
-        await self._group(posts)
+    async def _again(self, written: deque[_Written], posts: list[Post]) -> None:
+        """Groups that were decided ahead in vain, on rows that are not to be: decide each alone on what is stored."""
+        failed = []
+        while written:
+            group = written.popleft()
+            if not await group.task:
+                failed.append(group.posts)
+        self._sole.go_on()
+        for group in (*failed, posts):
+            self._forget(group)
+            if group:
+                await self._group(group)
 
-    def _next_posts(self) -> list[Post]:
+    def _taken(self) -> list[Post]:
+        """The oldest commands of the queue, as many as a group may have."""
         count = min(len(self._queue), GROUP_COMMANDS_MAX)
         return [self._queue.popleft() for _ in range(count)]
 
     def _forget(self, posts: Sequence[Post]) -> None:
         """What was decided on rows that are not to be is undone; the rows are read again."""
         self._cache = None
+        self._unsaved.clear()
         for post in posts:
             post.again()
 
     # --- one group after the other ----------------------------------------------------------------
 
-    async def _group(self, posts: list[Post]) -> bool:
+    async def _group(self, posts: list[Post], decided: asyncio.Event | None = None) -> bool:
         """One group to its end. A fault of the engine's own is traced to the command that causes it."""
         begun = perf_counter()
         try:
-            items = await self._until_committed(posts)
+            items = await self._until_committed(posts, decided)
         except DatabaseAway as problem:
             log.error("database away: %s", problem)
             return self._fail(posts, "unavailable")
@@ -231,11 +282,11 @@ class Writer:
         self._committed(posts, items, perf_counter() - begun)
         return True
 
-    async def _until_committed(self, posts: list[Post]) -> list[Item]:
+    async def _until_committed(self, posts: list[Post], decided: asyncio.Event | None) -> list[Item]:
         """Decide and commit, again from the start where another process was in the way."""
         for attempt in range(ATTEMPTS_MAX):
             try:
-                return await self._attempt(posts)
+                return await self._attempt(posts, decided)
             except Conflict as problem:
                 self._forget(posts)
                 if attempt == ATTEMPTS_MAX - 1:
@@ -244,17 +295,19 @@ class Writer:
                 log.info("group of %d is decided again: %s", len(posts), problem)
         raise AssertionError("unreachable")
 
-    async def _attempt(self, posts: list[Post]) -> list[Item]:
+    async def _attempt(self, posts: list[Post], is_decided: asyncio.Event | None) -> list[Item]:
         await self._prepare(len(posts))
         state = self._state()
         try:
             async with self._db.write() as tx:
-                await self._decider.load(tx, state, [post.command for post in posts])
-                await find_bound(tx, posts, {})
+                await self._decider.load(tx, state, posts, None)
+                await find_bound(tx, posts, (), None)
                 now = self.clock.group_now_ms(await tx.now())
                 decided = await self._decider.decide_all(tx, state, posts, self._context(now))
                 journal_ids = await tx.journal_ids(len(decided.changed))
                 steps, items = self._decider.to_save(state, decided, journal_ids)
+                if is_decided is not None:
+                    is_decided.set()
                 await tx.run(steps)
                 self._lie(posts)
                 failpoints.hit("writer.saved")
@@ -290,7 +343,30 @@ class Writer:
 
     # --- deciding ahead ---------------------------------------------------------------------------
 
-    async def _ready(self, posts: list[Post], unsaved: dict[str, Post]) -> _Ready | None:
+    async def _next_group(self) -> tuple[list[Post], ReadAhead | None]:
+        """The posts whose turn it is, with what was read ahead for them."""
+        if self._next is None:
+            return self._taken(), None
+        rows = await self._next.reading
+        posts, self._next = self._next.posts, None
+        return posts, rows
+
+    async def _read_next(self, state: State) -> None:
+        """Where enough waits, begin to read rows for the group after this one."""
+        if len(self._queue) >= AHEAD_COMMANDS_MIN:
+            posts = self._taken()
+            self._next = _Next(posts, asyncio.create_task(self._read_ahead(posts, state)))
+            await asyncio.sleep(0)  # it begins before this group is decided, which leaves the loop no turn
+
+    async def _read_ahead(self, posts: list[Post], state: State) -> ReadAhead | None:
+        try:
+            async with self._sole.snapshot_ahead() as view:
+                return await self._decider.read_ahead(view, state, posts)
+        except Exception as problem:
+            log.info("rows for a group of %d are read when it is its turn: %s", len(posts), problem)
+            return None
+
+    async def _ready(self, posts: list[Post], rows: ReadAhead | None) -> _Ready | None:
         """Decide a group on the rows that earlier groups have left, written or not; None where that failed.
 
         Rows that no earlier group holds are read from what is committed: nobody else can have changed them.
@@ -298,15 +374,18 @@ class Writer:
         try:
             await self._prepare(len(posts))
             state = self._state()
+            ahead = rows if rows is not None and rows.state is state else None
             async with self._sole.snapshot_ahead() as view:
-                await self._decider.load(view, state, [post.command for post in posts])
-                await find_bound(view, posts, unsaved)
+                await self._decider.load(view, state, posts, ahead)
+                await find_bound(view, posts, self._unsaved, ahead)
+                await self._read_next(state)
                 context = self._context(self.clock.group_now_ms(None))
                 decided = await self._decider.decide_all(view, state, posts, context)
             journal_ids = self._sole.journal_ids(len(decided.changed))
             steps, items = self._decider.to_save(state, decided, journal_ids)
             state.clean()
-            return _Ready(posts, steps, items, _keys(decided))
+            self._unsaved.append(_keys(decided))
+            return _Ready(posts, steps, items)
         except Exception as problem:
             log.info("group of %d is decided again: %s", len(posts), problem)
             return None

@@ -68,11 +68,11 @@ def _reversed(event: e.ActivityReversed) -> list[Transfer]:
 
 
 def _collected(event: e.EnergyCollected) -> list[Transfer]:
-    ball = f"ball:{event.ball}"
-    return [
-        Transfer(ball, f"wallet:{event.collector}", ENERGY, event.energy_g - event.repaid_g, "collected"),
-        Transfer(ball, f"debt:{event.collector}", ENERGY, event.repaid_g, "repaid"),
-    ]
+    ball, gained_g = f"ball:{event.ball}", event.energy_g - event.repaid_g
+    moves = [Transfer(ball, f"wallet:{event.collector}", ENERGY, gained_g, "collected")]
+    if event.repaid_g:
+        moves.append(Transfer(ball, f"debt:{event.collector}", ENERGY, event.repaid_g, "repaid"))
+    return moves
 
 
 def _expired(event: e.EnergyExpired) -> list[Transfer]:

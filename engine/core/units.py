@@ -19,7 +19,14 @@ _MS = timedelta(milliseconds=1)
 @lru_cache(maxsize=65_536)
 def rfc3339(at: int) -> str:
     """The instant as text on the wire, `2026-11-23T07:00:00.000Z`."""
-    return (_EPOCH + at * _MS).isoformat(timespec="milliseconds")[:-6] + "Z"
+    minute, ms = divmod(at, MINUTE_MS)
+    return f"{_minute(minute)}:{ms // 1000:02d}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16_384)
+def _minute(minute: int) -> str:
+    """The whole minute as text: instants differ by milliseconds, but most of a day's text is the same."""
+    return (_EPOCH + timedelta(minutes=minute)).isoformat(timespec="minutes")[:-6]
 
 
 def instant(text: str) -> int:

@@ -124,7 +124,14 @@ class SoleDatabase(Database, Protocol):
         ...
 
     async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
-        """All steps in one transaction of their own."""
+        """All steps in one transaction of their own, after those that were given before.
+
+        Where one fails, those behind it fail too, until `go_on`: they were decided on what is not to be.
+        """
+        ...
+
+    def go_on(self) -> None:
+        """Save again, after a failure that all who wait have heard of."""
         ...
 
     def journal_ids(self, count: int) -> Sequence[int]:

@@ -4,6 +4,7 @@ What a command touches may depend on rows (a subject leads to a user), so it ask
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.core.state import By, State, Touch
@@ -13,6 +14,17 @@ from engine.store.mapping import ShelfTable
 ROUNDS_MAX = 12
 
 Touches = Callable[[Any, State], Iterable[Touch]]
+
+
+@dataclass(slots=True)
+class Ahead:
+    """What commands touch, read before it is their turn.
+
+    Counts only beside the working set that it was read for: whatever groups have changed since stands there.
+    """
+
+    wanted: Mapping[str, "_Wanted"]
+    rows: Sequence[Rows]
 
 
 class _Wanted:
@@ -66,6 +78,34 @@ async def load(
     raise RuntimeError(f"touches of {[type(command).__name__ for command in commands[:3]]} never settle")
 
 
+async def read_ahead(
+    reader: Reader,
+    tables: Mapping[str, ShelfTable],
+    state: State,
+    commands: Sequence[Any],
+    touches: Touches,
+    others: Sequence[Select],
+) -> tuple[Ahead, list[Rows]]:
+    """The rows that direct commands will miss, for `place`, and those of `others`; the state is only looked at."""
+    wanted = _missing(state, commands, touches)
+    names, steps = _selects(tables, wanted, lock=False)
+    found = await reader.run([*steps, *others])
+    return Ahead({name: wanted[name] for name in names}, found[: len(steps)]), found[len(steps) :]
+
+
+def place(tables: Mapping[str, ShelfTable], state: State, ahead: Ahead) -> None:
+    """Put on the shelves what was read ahead, but for rows that have come there since and may have changed."""
+    for (name, some), rows in zip(ahead.wanted.items(), ahead.rows, strict=True):
+        shelf, about = state.shelves[name], tables[name]
+        missing = {key for key in some.keys if key not in shelf}
+        for key in missing:
+            shelf.loaded(key, None)
+        for values in rows:
+            row = about.row(values)
+            if (key := about.key_of(row)) in missing:
+                shelf.loaded(key, row)
+
+
 def _missing(state: State, commands: Sequence[Any], touches: Touches) -> dict[str, _Wanted]:
     wanted: dict[str, _Wanted] = {}
     shelves = state.shelves
@@ -89,6 +129,14 @@ async def _fill(
     anew: bool = False,
 ) -> None:
     """Rows that are on a shelf already stay as they are, changed or not, unless they are to be read `anew`."""
+    names, steps = _selects(tables, wanted, lock)
+    _fill_in(tables, state, wanted, names, await tx.run(steps), anew)
+
+
+def _selects(
+    tables: Mapping[str, ShelfTable], wanted: Mapping[str, _Wanted], lock: bool
+) -> tuple[list[str], list[Select]]:
+    """A query for the keys of a shelf, and one for each column by which rows are wanted."""
     steps: list[Select] = []
     names: list[str] = []
     for name, some in wanted.items():
@@ -99,13 +147,24 @@ async def _fill(
         for column, values in some.by.items():
             steps.append(Select(about.table, about.columns, (column,), sorted(values), lock))
             names.append(name)
+    return names, steps
+
+
+def _fill_in(
+    tables: Mapping[str, ShelfTable],
+    state: State,
+    wanted: Mapping[str, _Wanted],
+    names: Sequence[str],
+    found: Sequence[Rows],
+    anew: bool,
+) -> None:
     for name, some in wanted.items():
         shelf = state.shelves[name]
         for key in some.keys:
             if anew or key not in shelf:
                 shelf.loaded(key, None)
         shelf.by.update(By(column, value) for column, values in some.by.items() for value in values)
-    for name, rows in zip(names, await tx.run(steps), strict=True):
+    for name, rows in zip(names, found, strict=True):
         _shelve(tables[name], state, rows, named=wanted[name].keys, anew=anew)
 
 

@@ -26,6 +26,7 @@ from engine.store.database import (
 )
 
 COMMAND_TIMEOUT_S = 60
+WRITERS = 3  # connections of the writer's own: two groups at once, and a block of ids
 AWAY = (
     OSError,
     asyncio.TimeoutError,
@@ -147,7 +148,7 @@ class PostgresDatabase:
             pool = await asyncpg.create_pool(
                 plain_url(url),
                 min_size=1,
-                max_size=readers + 2,
+                max_size=readers + WRITERS,
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings={"application_name": "saxaul", "jit": "off"},
             )

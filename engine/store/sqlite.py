@@ -6,6 +6,7 @@ Knows nothing of commands. A write transaction is BEGIN IMMEDIATE, so that it ca
 import asyncio
 import json
 import sqlite3
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -28,11 +29,13 @@ from engine.store.database import (
 )
 
 T = TypeVar("T")
-_json = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
+_rows_of = msgspec.json.Decoder(list[tuple]).decode
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 256 * 1024
 MMAP_BYTES_MAX = 2 * 1024**3  # rows are read a third faster than through read calls; writes never go this way
 CHECKPOINT_PAGES = 16_384  # 64 MiB of WAL: pages that change often are copied back once, not at every commit
+AHEAD = 2  # the writer's own readers: for the group that is decided, and for the one after it
 IN_LIST = "IN (SELECT value FROM json_each({}))"
 
 
@@ -61,11 +64,12 @@ def _as_lists(sql: str, params: Sequence[Any]) -> tuple[str, list[Any]]:
 
 @lru_cache(maxsize=256)
 def _select(table: Table, columns: tuple[str, ...], by: tuple[str, ...]) -> str:
+    """All rows as one JSON text: fetched one by one, each would take Python's lock from the event loop."""
+    rows = f"SELECT json_group_array(json_array({quoted(columns, 't.')}))"
     if len(by) == 1:
-        where = f'"{by[0]}" IN (SELECT value FROM json_each(?))'
-        return f"SELECT {quoted(columns)} FROM {table.name} WHERE {where}"
-    on = " AND ".join(f'"{name}" = j.value ->> {place}' for place, name in enumerate(by))
-    return f"SELECT {quoted(columns, 't.')} FROM json_each(?) AS j CROSS JOIN {table.name} AS t WHERE {on}"
+        return f'{rows} FROM {table.name} AS t WHERE t."{by[0]}" IN (SELECT value FROM json_each(?))'
+    on = " AND ".join(f't."{name}" = j.value ->> {place}' for place, name in enumerate(by))
+    return f"{rows} FROM json_each(?) AS j CROSS JOIN {table.name} AS t WHERE {on}"
 
 
 @lru_cache(maxsize=256)
@@ -96,17 +100,42 @@ def _values(names: tuple[str, ...], named: bool = False) -> str:
     )
 
 
-def _step(connection: sqlite3.Connection, step: Step) -> Rows:
+def _read(connection: sqlite3.Connection, selects: Sequence[Select]) -> list[Rows]:
+    """The rows of all selects by one statement, whose single row is taken with a single turn of Python's lock."""
+    sql = ", ".join(f"({_select(one.table, one.columns, one.by)})" for one in selects)
+    [found] = connection.execute(f"SELECT {sql}", [_text(one.keys) for one in selects]).fetchall()
+    return [_rows_of(text) for text in found]
+
+
+def _write(connection: sqlite3.Connection, step: Step) -> None:
     """One statement for all rows of a step: SQLite works through them without Python's lock, beside the event loop."""
-    if isinstance(step, Select):
-        sql, rows = _select(step.table, step.columns, step.by), step.keys
-    elif isinstance(step, Insert):
+    if isinstance(step, Insert):
         sql, rows = _insert(step.table, step.columns), step.rows
     elif isinstance(step, Update):
         sql, rows = _update(step.table, step.columns, step.by), step.rows
     else:
+        assert not isinstance(step, Select)
         sql, rows = _delete(step.table, step.by), step.keys
-    return connection.execute(sql, (_json(rows).decode(),)).fetchall()
+    connection.execute(sql, (_text(rows),))
+
+
+def _steps(connection: sqlite3.Connection, steps: Sequence[Step]) -> list[Rows]:
+    """All steps in order; those that only read go together."""
+    selects = [step for step in steps if isinstance(step, Select)]
+    if steps and len(selects) == len(steps):
+        return _read(connection, selects)
+    found: list[Rows] = []
+    for step in steps:
+        if isinstance(step, Select):
+            found += _read(connection, [step])
+        else:
+            _write(connection, step)
+            found.append([])
+    return found
+
+
+def _text(value: object) -> str:
+    return _encode(value).decode()
 
 
 @contextmanager
@@ -120,6 +149,26 @@ def _reading(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The driver's errors as the two that the writer knows."""
+    try:
+        yield
+    except sqlite3.IntegrityError as problem:
+        raise Conflict(str(problem)) from problem
+    except sqlite3.OperationalError as problem:
+        raise DatabaseAway(str(problem)) from problem
+
+
+def _settle(saved: "asyncio.Future[None]", problem: BaseException | None) -> None:
+    if saved.done():
+        return
+    if problem is None:
+        saved.set_result(None)
+    else:
+        saved.set_exception(problem)
+
+
 class _View:
     """Queries on one connection, each in its thread."""
 
@@ -130,22 +179,19 @@ class _View:
     async def do(self, work: Callable[[], T]) -> T:
         working = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
-            return await asyncio.shield(working)
+            with _translated():
+                return await asyncio.shield(working)
         except asyncio.CancelledError:  # the connection is not free before its thread has let go of it
             self._connection.interrupt()
             await asyncio.wait([working])
             raise
-        except sqlite3.IntegrityError as problem:
-            raise Conflict(str(problem)) from problem
-        except sqlite3.OperationalError as problem:
-            raise DatabaseAway(str(problem)) from problem
 
     async def fetch(self, sql: str, *params: Any) -> Rows:
         adapted, values = _as_lists(sql, params)
         return await self.do(lambda: self._connection.execute(adapted, values).fetchall())
 
     async def run(self, steps: Sequence[Step]) -> list[Rows]:
-        return await self.do(lambda: [_step(self._connection, step) for step in steps])
+        return await self.do(lambda: _steps(self._connection, steps))
 
 
 class _Transaction(_View):
@@ -176,6 +222,9 @@ class _Counter:
         return range(self.last - count + 1, self.last + 1)
 
 
+_Save = tuple[Sequence[Step], Callable[[], None], "asyncio.Future[None]"]
+
+
 class SqliteDatabase:
     """A SQLite file. Exactly one process may write it at a time: see `engine.store.lock`."""
 
@@ -189,14 +238,17 @@ class SqliteDatabase:
         last = self._writer.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0]
         self._journal = _Counter(last)
         self._lock = asyncio.Lock()
+        self._saves: deque[_Save] = deque()
+        self._saving: asyncio.Task[None] | None = None
+        self._has_failed = False
         self._read_thread = ThreadPoolExecutor(readers, thread_name_prefix="sqlite-reader")
         self._idle: asyncio.Queue[sqlite3.Connection] = asyncio.Queue()
-        self._ahead_thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-ahead")
-        self._ahead, *others = self._all = [connect(path) for _ in range(1 + readers)]
-        for connection in self._all:
+        self._ahead_thread = ThreadPoolExecutor(AHEAD, thread_name_prefix="sqlite-ahead")
+        self._ahead: asyncio.Queue[sqlite3.Connection] = asyncio.Queue()
+        self._all = [connect(path) for _ in range(AHEAD + readers)]
+        for number, connection in enumerate(self._all):
             connection.execute("PRAGMA query_only=ON")
-        for connection in others:
-            self._idle.put_nowait(connection)
+            (self._ahead if number < AHEAD else self._idle).put_nowait(connection)
 
     @classmethod
     async def open(cls, path: str, readers: int) -> "SqliteDatabase":
@@ -216,8 +268,12 @@ class SqliteDatabase:
 
     @asynccontextmanager
     async def snapshot_ahead(self) -> AsyncIterator[_View]:
-        with _reading(self._ahead):
-            yield _View(self._ahead, self._ahead_thread)
+        connection = await self._ahead.get()
+        try:
+            with _reading(connection):
+                yield _View(connection, self._ahead_thread)
+        finally:
+            self._ahead.put_nowait(connection)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Transaction]:
@@ -233,15 +289,40 @@ class SqliteDatabase:
                 raise
 
     async def save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
+        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._saves.append((steps, before_commit, saved))
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save_waiting())
+        with _translated():
+            await saved
+
+    async def _save_waiting(self) -> None:
         async with self._lock:
-            view = _View(self._writer, self._thread)
-            await view.do(lambda: self._save(steps, before_commit))
+            while self._saves:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._thread, self._save_all, loop)
+
+    def _save_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What waits, in order, and what comes meanwhile: the thread never waits for the event loop to hand it over."""
+        while self._saves:
+            steps, before_commit, saved = self._saves.popleft()
+            problem: BaseException | None = None
+            try:
+                if self._has_failed:
+                    raise sqlite3.IntegrityError("the transaction before it failed")
+                self._save(steps, before_commit)
+            except BaseException as fault:
+                self._has_failed, problem = True, fault
+            loop.call_soon_threadsafe(_settle, saved, problem)
+
+    def go_on(self) -> None:
+        self._has_failed = False
 
     def _save(self, steps: Sequence[Step], before_commit: Callable[[], None]) -> None:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             for step in steps:
-                _step(self._writer, step)
+                _write(self._writer, step)
             before_commit()
             self._writer.execute("COMMIT")
         except BaseException:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from collections.abc import Coroutine
 from decimal import Decimal
 from time import perf_counter
 from typing import Any, cast
@@ -120,3 +121,56 @@ async def test_groups_that_fail_lose_and_double_nothing(
             if isinstance(item, Publication):
                 offsets.setdefault(item.channel, []).append(item.offset)
         assert all(found == list(range(1, len(found) + 1)) for found in offsets.values())
+
+
+async def test_what_is_saved_behind_a_failure_fails_too(tmp_path: Any) -> None:
+    """It was decided on rows that are not to be."""
+    async with bench(f"sqlite:///{tmp_path}/game.db") as game:
+        db = cast(SoleDatabase, game.db)
+        written: list[int] = []
+
+        def save(number: int, fault: Exception | None = None) -> Coroutine[Any, Any, None]:
+            def before_commit() -> None:
+                written.append(number)
+                if fault is not None:
+                    raise fault
+
+            return db.save([], before_commit)
+
+        saves = [save(0), save(1, ValueError("a fault of ours")), save(2), save(3)]
+        outcomes = await asyncio.gather(*saves, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, Conflict, Conflict]
+        with pytest.raises(Conflict):
+            await save(4)
+        assert written == [0, 1]
+        db.go_on()
+        await save(5)
+        assert written == [0, 1, 5]
+
+
+async def test_groups_in_a_row_on_the_same_rows_add_up(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are read for a group while two before it change them: what they change counts, not what was read."""
+    monkeypatch.setattr(writer, "AHEAD_COMMANDS_MIN", 1)
+    monkeypatch.setattr(writer, "GROUP_COMMANDS_MAX", 2)
+    async with bench(f"sqlite:///{tmp_path}/game.db") as game:
+        [user] = await users(game, 1)
+        now = game.clock.now_ms()
+        reports = [
+            c.ReportActivity(SOURCE, f"ride-{n}", str(user), "bus", Decimal(1), "ride", f"{n}", at=now)
+            for n in range(4)
+        ]
+        told = [json.loads(outcome.data or b"") for outcome in await game.writer.submit_all(reports)]
+        balls = [int(reply["ball"]) for reply in told if "ball" in reply]
+        game.writer._cache = None
+        game.clock.shift_ms = 2 * DAY_MS
+        presses = [c.CollectEnergy(key(n), user, user, (balls[n % len(balls)],)) for n in range(40)]
+        outcomes = await game.writer.submit_all([*presses, *presses])
+        assert [outcome.data for outcome in outcomes[:40]] == [outcome.data for outcome in outcomes[40:]]
+        taken = [json.loads(outcome.data or b"")["results"][0] for outcome in outcomes[:40]]
+        assert sum("error" not in one for one in taken) == len(balls)
+        [row] = await game.rows("users", "id")
+        assert row[7] == sum(one["energy_g"] for one in taken if "error" not in one) > 0
+        findings = await audit(game.db, rulebook())
+        assert not findings.problems, findings.examples
