@@ -285,13 +285,14 @@ class MoneyRules(Strict):
     minor_per_point: SeriesOrPicked = Field(description="minor units of the currency for one point")
 
 
+PointsFormula = Annotated[ConstantPoints | RatioPoints | StepPoints, Field(discriminator="method")]
+
+
 class PointsRules(Strict):
     """What a scheme of its own credits for the act beside energy: told and kept in the trace, not booked."""
 
     names: Names = Field(description="what the scheme calls its points")
-    formula: Annotated[ConstantPoints | RatioPoints | StepPoints, Field(discriminator="method")] = Field(
-        description="how points follow; rounded down to whole points"
-    )
+    formula: PointsFormula = Field(description="how points follow; rounded down to whole points")
     money: MoneyRules | None = Field(default=None, description="what a point pays, where it pays")
 
 

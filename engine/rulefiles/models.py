@@ -37,6 +37,7 @@ from engine.rulefiles.formula_models import (  # noqa: F401  (one name for the m
     ModeRow,
     MoneyRules,
     NoneFormula,
+    PointsFormula,
     PointsRules,
     PointStep,
     PointStepsInForce,
