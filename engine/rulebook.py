@@ -16,9 +16,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from engine.core.rules import CATEGORIES, CONFIDENCES, Behaviour, Factor, GameRules, RuleBook
+from engine.core.factors import Factor
+from engine.core.rules import CATEGORIES, Behaviour, GameRules, RuleBook
+from engine.core.values import CONFIDENCES
 from engine.rulefiles import behaviour_checks, building, checks
 from engine.rulefiles import models as m
+from engine.rulefiles.building_formulas import factors_named
 from engine.rulefiles.examples import run_example
 from engine.rulefiles.hashing import content_hash
 from engine.rulefiles.reading import Document, Problem, path_text, read_document
@@ -340,7 +343,7 @@ class _Reading:
             if not isinstance(file, m.BehaviourFile) or self._starts_early(name, file, game):
                 continue
             used = building.factors_used(file, factors)
-            wanted = _factor_names(file)
+            wanted = factors_named(file.avoided)
             if not wanted <= set(used) or self._findings(name, _uncovered(file, used, factors)):
                 continue
             behaviours[file.id] = building.behaviour(file, game, factors)
@@ -393,7 +396,7 @@ class _Reading:
             yield f"references.yaml: {name} is used by no value"
         used: set[str] = set()
         for file in self.models.values():
-            used |= _factor_names(file) if isinstance(file, m.BehaviourFile) else set()
+            used |= factors_named(file.avoided) if isinstance(file, m.BehaviourFile) else set()
             used |= {part.factor for part in file.made_of or []} if isinstance(file, m.FactorFile) else set()
         for name in sorted(self._ids("factors") - used):
             yield f"factors/{name}.yaml: used by no behaviour"
@@ -417,13 +420,6 @@ def _ignored(name: str) -> bool:
 
 def _stem(name: str) -> str:
     return name.rsplit("/", 1)[-1].removesuffix(".yaml")
-
-
-def _factor_names(file: m.BehaviourFile) -> set[str]:
-    if isinstance(file.avoided, m.NoneFormula | m.ConstantAvoidedFormula):
-        return set()
-    baseline, project = building.sides(file.avoided)
-    return {row.factor for row in (*baseline, *project)}
 
 
 def _complete(factors: dict[str, Factor]) -> dict[str, Factor]:

@@ -73,6 +73,7 @@ STATUS: dict[str, int] = {
     "quantity_out_of_range": 422,
     "missing_attribute": 422,
     "bad_attribute": 422,
+    "unknown_evidence": 422,
     "day_missing": 422,
     "instant_missing": 422,
     "in_future": 422,

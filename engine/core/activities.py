@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from engine.core.caps import MORE_PERIODS, booked_periods, capped_periods, limits_of, periods_of
 from engine.core.commands import ReportActivity, ReverseActivity
 from engine.core.context import Context, ripening_offset_s
 from engine.core.energy import active_user
@@ -17,15 +18,9 @@ from engine.core.events import (
 )
 from engine.core.quantify import Assessment, assess, counted_at
 from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce
+from engine.core.sent import ACCOUNT, account_key
 from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
 from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
-
-
-def _periods(on: date | str) -> tuple[str, str]:
-    """The day and the month whose caps an act of that day uses."""
-    day = str(on)
-    return day, day[:7]
-
 
 # --- reporting ------------------------------------------------------------------------------------
 
@@ -43,15 +38,16 @@ def report_touches(command: ReportActivity, state: GameState) -> Iterator[Touch]
     if subject in state.links and (link := state.links.get(subject)) is not None:
         yield Touch("users", link.user_id)
         if link.user_id in state.users and (user := state.users.get(link.user_id)) is not None:
+            account = account_key(command.attributes.get(ACCOUNT))
             for day in _possible_days(command, user):
-                for period in _periods(day):
+                for period in periods_of(day, account):
                     yield Touch("caps", (user.id, command.behaviour, period))
 
 
 def _known_touches(known: Activity) -> Iterator[Touch]:
     yield Touch("users", known.user_id)
     yield Touch("balls", known.id)
-    for period in _periods(known.on):
+    for period in booked_periods(known.on, known.trace):
         yield Touch("caps", (known.user_id, known.behaviour, period))
 
 
@@ -138,7 +134,7 @@ def _accept(state: GameState, command: ReportActivity, user: User, context: Cont
     reading = _read(command, user, context)
     behaviour, rule, on = reading.behaviour, reading.rule, reading.on
     worth = reading.assess()
-    granted = _grant(state, user.id, rule, command.behaviour, on, worth.energy_g, None)
+    granted = _grant(state, reading, worth, None)
     today = local_day(context.now, user.zone_at(context.now))
     is_late = (today - on).days > rule.ball.late_limit_d
     activity_id = context.new_id()
@@ -163,7 +159,7 @@ def _accept(state: GameState, command: ReportActivity, user: User, context: Cont
         trace={**worth.trace, "granted": granted.trace()},
     )
     ball = _new_ball(activity, behaviour, rule.ball, ripens_at) if granted.energy_g else None
-    accepted = ActivityAccepted(activity, ball, granted.periods, is_late)
+    accepted = ActivityAccepted(activity, ball, granted.periods if granted.energy_g else (), is_late)
     reason = "late" if is_late else granted.reason
     return Decision([accepted], _answer(command.activity, "accepted", activity, reason))
 
@@ -257,34 +253,31 @@ class _Granted:
 
     def trace(self) -> dict[str, object]:
         about: dict[str, object] = {"raw_g": self.raw_g, "energy_g": self.energy_g}
+        if self.energy_g and self.periods[2:]:
+            about[MORE_PERIODS] = list(self.periods[2:])
         if self.reason is not None:
             about |= {"reason": self.reason, "used_by": [str(act) for act in self.used_by]}
         return about
 
 
-def _grant(
-    state: GameState,
-    user: int,
-    rule: BehaviourInForce,
-    behaviour: str,
-    on: date,
-    raw_g: int,
-    known: Activity | None,
-) -> _Granted:
+def _grant(state: GameState, reading: _Reading, worth: Assessment, known: Activity | None) -> _Granted:
     """Gram caps cut, count caps refuse; `known` frees what an earlier revision of the same act holds."""
-    caps = rule.caps
-    periods = _periods(on)
-    limits = ((periods[0], caps.day_g, caps.day_count), (periods[1], caps.month_g, caps.month_count))
+    user, behaviour, raw_g = reading.user.id, reading.command.behaviour, worth.energy_g
+    if known is not None and known.energy_g:
+        periods = booked_periods(known.on, known.trace)
+    else:
+        periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
     energy_g, reason, used_by = raw_g, None, ()
-    for (period, limit_g, limit_count), name in zip(limits, ("day", "month"), strict=True):
+    for period in periods:
+        name, limit_g, limit_count = limits_of(reading.rule.caps, period)
         use = state.caps.get((user, behaviour, period)) or CapUse(user, behaviour, period, 0, 0, [])
         own_g = known.energy_g if known is not None and known.id in use.acts else 0
         others = [act for act in use.acts if known is None or act != known.id]
         if limit_count is not None and len(others) >= limit_count and raw_g:
-            return _Granted(0, (), raw_g, f"cap_{name}_count", tuple(others))
+            return _Granted(0, periods, raw_g, f"cap_{name}_count", tuple(others))
         if limit_g is not None and limit_g - (use.used_g - own_g) < energy_g:
             energy_g, reason, used_by = max(0, limit_g - (use.used_g - own_g)), f"cap_{name}_g", tuple(others)
-    return _Granted(energy_g, periods if energy_g else (), raw_g, reason, used_by)
+    return _Granted(energy_g, periods, raw_g, reason, used_by)
 
 
 def _use_caps(state: GameState, act: Activity, periods: tuple[str, ...], energy_delta_g: int) -> None:
@@ -324,7 +317,7 @@ def _revise(
             known.id, revision, str(command.quantity), command.content, context.now, True
         )
         return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
-    granted = _grant(state, user.id, reading.rule, command.behaviour, reading.on, worth.energy_g, known)
+    granted = _grant(state, reading, worth, known)
     event, revised = _revision(state, reading, known, granted, worth)
     return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
 
@@ -359,7 +352,7 @@ def _revision(
         floor_g=floor_g,
         share_min_g=share_min_g,
         share_max_g=share_max_g,
-        cap_periods=_periods(reading.on),
+        cap_periods=granted.periods,
         trace={**worth.trace, "granted": granted.trace()},
         at=reading.context.now,
     )
@@ -395,7 +388,7 @@ def reverse(state: GameState, command: ReverseActivity, context: Context) -> Dec
         from_expired_g=(ball.full_g - left_g - taken_g) if ball else 0,
         owed_g=taken_g,
         avoided_mg=known.avoided_mg,
-        cap_periods=_periods(known.on),
+        cap_periods=booked_periods(known.on, known.trace),
         at=context.now,
     )
     reply: dict[str, object] = {

@@ -2,7 +2,8 @@
 
 A unit is written `kgCO2e/km`, `g/order`, `kgCO2e/t`, or `1`. Things that are only counted (step, ride,
 order …) are units of their own, so that a ride is never taken for a kilometre. Base units are the milligram
-of CO2e, the gram, the metre and the counted thing itself.
+of CO2e, the gram, the metre, the cubic metre and the counted thing itself. Money is counted by currency, and by the
+year of its prices where factors are (USD2022).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-_SCALES: dict[str, tuple[str, int]] = {
+_SCALES: dict[str, tuple[str, int | Fraction]] = {
     "mgCO2e": ("CO2e", 1),
     "gCO2e": ("CO2e", 1_000),
     "kgCO2e": ("CO2e", 1_000_000),
@@ -23,13 +24,18 @@ _SCALES: dict[str, tuple[str, int]] = {
     "km": ("distance", 1_000),
     "pkm": ("passenger distance", 1_000),
     "m3": ("volume", 1),
+    "L": ("volume", Fraction(1, 1_000)),
     "kWh": ("electricity", 1),
+    "MJ": ("heat", 1),
     "h": ("time", 60),
     "min": ("time", 1),
+    "year": ("span of years", 1),  # of a stock's use; never mixed with hours of an act
 }
 COUNTED = (
     "step", "ride", "trip", "order", "invoice", "payment", "piece", "set", "item", "visit", "ticket",
-    "meal", "cup", "bag", "box", "night", "day", "sheet", "document", "meeting",
+    "meal", "cup", "bag", "box", "night", "day", "sheet", "document", "meeting", "passage", "parcel", "page",
+    "device", "appliance", "use", "stay", "case", "person", "message", "contract", "refill", "charge", "%",
+    "CNY", "EUR", "GBP", "KRW", "USD", "USD2022",
 )  # fmt: skip
 KNOWN = (*_SCALES, *COUNTED)
 
@@ -72,7 +78,7 @@ def dimension(unit: str) -> Dimension:
     return Dimension(_packed(powers), scale)
 
 
-def _base(written: str) -> tuple[str, int]:
+def _base(written: str) -> tuple[str, int | Fraction]:
     if written in _SCALES:
         return _SCALES[written]
     if written in COUNTED:

@@ -29,6 +29,7 @@ CODES: dict[str, str] = {
     "quantity_out_of_range": "The quantity is outside the range that the behaviour allows.",
     "missing_attribute": "The behaviour needs an attribute that was not sent.",
     "bad_attribute": "An attribute has a value that the behaviour does not accept.",
+    "unknown_evidence": "The behaviour has no such kind of evidence.",
     "day_missing": "A running total needs the local day that it counts (on).",
     "instant_missing": "The behaviour needs the instant of the act (at).",
     "in_future": "The activity lies in the future.",

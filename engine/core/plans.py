@@ -1,216 +1,225 @@
-"""Plans: what is constant for a behaviour, a stretch of time and a region, worked out once.
+"""Plans: what is constant for a behaviour, a day, a province and what was chosen, worked out once.
 
-A plan turns a quantity into grams of energy and milligrams of CO2e by a few integer operations, and holds the
-part of the trace that is the same for every act. Plans are kept in the rulebook's memo.
+A plan turns what was reported into grams of energy, milligrams of CO2e and points by a few integer operations,
+and holds the part of the trace that is the same for every act. Plans are kept in the rulebook's memo.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from engine.core.dimensions import dimension
-from engine.core.rules import (
-    Behaviour,
-    BehaviourInForce,
+from engine.core.errors import Rejected
+from engine.core.formulas import (
+    AVOIDED_G,
     Constant,
     EnergyFormula,
     NoAmount,
+    Points,
+    PointsFormula,
     Ratio,
-    RuleBook,
-    Scenarios,
     StepTable,
-    Term,
-    Value,
+    sole_table,
 )
+from engine.core.rules import BehaviourInForce, RuleBook
+from engine.core.scenarios import AvoidedPlan, Place, avoided_plan
+from engine.core.sent import Sent
+from engine.core.values import chosen, sole
+
+TRACE_VERSION = 2  # 1: without evidence, choices, measures and points
+MEMO_MAX = 100_000  # beyond this all is forgotten and worked out anew, so that memory stays bounded
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyPlan:
-    """grams = fixed + floor(quantity × above / below), or a step's, at most `cap`."""
+class AmountPlan:
+    """fixed + floor(number × above / below), or a step's, within `least` and `most`.
+
+    The number is the quantity, or the one called `of`; where it is zero, `least` does not count.
+    """
 
     fixed: int
     above: int
     below: int
+    of: str | None
     steps_from: tuple[Fraction, ...]
-    steps_g: tuple[int, ...]
-    cap: int | None
+    steps: tuple[int, ...]
+    least: int | None
+    most: int | None
     trace: dict[str, Any]
 
-    def grams(self, quantity: Fraction) -> int:
-        above, below = quantity.as_integer_ratio()
-        grams = self.fixed + above * self.above // (below * self.below)
+    def amount(self, quantity: Decimal, numbers: Mapping[str, Decimal | Fraction]) -> int:
+        """Whole grams or points."""
+        above, below = (quantity if self.of is None else numbers[self.of]).as_integer_ratio()
+        amount = self.fixed + above * self.above // (below * self.below)
         if self.steps_from:
-            reached = bisect_right(self.steps_from, quantity)
-            grams = self.steps_g[reached - 1] if reached else 0
-        return grams if self.cap is None else min(grams, self.cap)
+            reached = bisect_right(self.steps_from, Fraction(above, below))
+            amount = self.steps[reached - 1] if reached else 0
+        if self.least is not None and above and amount < self.least:
+            amount = self.least
+        return amount if self.most is None or amount < self.most else self.most
 
 
 @dataclass(frozen=True, slots=True)
-class AvoidedPlan:
-    """milligrams = fixed + floor(extent × rate), at least 0; the extent is the quantity or an attribute."""
+class PointsPlan:
+    """A scheme's points and what they pay."""
 
-    fixed: int
-    rate: Fraction
-    rate_of_attribute: Fraction
-    attribute: str | None
+    formula: AmountPlan
+    minor_per_point: Fraction | None
     trace: dict[str, Any]
 
-    def milligrams(self, quantity: Fraction, sent: Mapping[str, Decimal]) -> int:
-        if self.attribute is not None and self.attribute in sent:
-            above, below = (Fraction(sent[self.attribute]) * self.rate_of_attribute).as_integer_ratio()
-        else:
-            above, below = (quantity * self.rate).as_integer_ratio()
-        return self.fixed + max(0, above // below)
+    def worth(self, quantity: Decimal, sent: Sent, avoided_mg: int) -> tuple[int, int | None]:
+        """Whole points, and minor units of money where points pay."""
+        counts_avoided = self.formula.of == AVOIDED_G
+        numbers = {**sent.numbers, AVOIDED_G: Fraction(avoided_mg, 1000)} if counts_avoided else sent.numbers
+        points = self.formula.amount(quantity, numbers)
+        return points, None if self.minor_per_point is None else (points * self.minor_per_point).__floor__()
+
+    def trace_of(self, points: int, money_minor: int | None) -> dict[str, Any]:
+        """The trace with the results."""
+        money = {} if money_minor is None else {"money_minor": money_minor}
+        return {**self.trace, "total": points, **money}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Both formulas of a behaviour, ready for quantities."""
+    """All formulas of a behaviour, ready for what is reported."""
 
-    energy: EnergyPlan
+    energy: AmountPlan
     avoided: AvoidedPlan
+    points: PointsPlan | None
 
 
-def plan_for(rules: RuleBook, rule: Behaviour, in_force: BehaviourInForce, province: str | None) -> Plan:
-    """The plan for a behaviour on the days of `in_force` in a province."""
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What counts for a behaviour on one day in a province: the rule, the plan, and the head of each trace.
+
+    `plan` is None where something is picked by what is sent; `evidence` holds each kind with its grade, the
+    first also under None.
+    """
+
+    in_force: BehaviourInForce
+    behaviour: str
+    unit: str
+    region: str | None
+    year: int
+    evidence: Mapping[str | None, Mapping[str, str]]
+    head: Mapping[str, Any]
+    plan: Plan | None
+
+    def plan_for(self, rules: RuleBook, picks: tuple[str, ...]) -> Plan:
+        """The plan for what was chosen, in the order of the rule's `picks`."""
+        key = (self.behaviour, self.in_force.since, self.region, self.year, picks)
+        plan = rules.memo.get(key)
+        if plan is None:
+            by_name = dict(zip(self.in_force.picks, picks, strict=True))
+            plan = _plan(rules, self, by_name)
+            _keep(rules, key, plan)
+        assert isinstance(plan, Plan)
+        return plan
+
+
+def ready_for(rules: RuleBook, behaviour: str, on: date, province: str | None) -> Ready:
+    """What counts for a behaviour on a day in a province. Raises Rejected: unknown_behaviour, not_in_force."""
+    key = (behaviour, on, province)
+    ready = rules.memo.get(key)
+    if ready is None:
+        ready = _ready(rules, behaviour, on, province)
+        _keep(rules, key, ready)
+    assert isinstance(ready, Ready)
+    return ready
+
+
+def _ready(rules: RuleBook, behaviour: str, on: date, province: str | None) -> Ready:
+    rule = rules.behaviours.get(behaviour)
+    if rule is None:
+        raise Rejected("unknown_behaviour", behaviour=behaviour[:64])
+    in_force = rule.on(on)
+    if in_force is None:
+        raise Rejected("not_in_force", behaviour=behaviour, on=on.isoformat())
+    kinds: dict[str | None, Mapping[str, str]] = {None: rule.evidence[0].trace()}
+    kinds |= {row.kind: row.trace() for row in rule.evidence}
+    head = {
+        "v": TRACE_VERSION,
+        "rules": rules.hash,
+        "behaviour": behaviour,
+        "on": on.isoformat(),
+        "unit": rule.unit,
+        "province": province,
+    }
     region = rules.region_of(province)
-    key = (rule.id, in_force.since, region)
-    plan = rules.memo.get(key)
-    if plan is None:
-        plan = Plan(_energy_plan(in_force), _avoided_plan(rules, rule, in_force, region))
-        rules.memo[key] = plan
-    assert isinstance(plan, Plan)
-    return plan
+    ready = Ready(in_force, rule.id, rule.unit, region, on.year, kinds, head, None)
+    return ready if in_force.picks else replace(ready, plan=ready.plan_for(rules, ()))
 
 
-def _energy_plan(in_force: BehaviourInForce) -> EnergyPlan:
-    formula = in_force.energy
-    cap = in_force.caps.event_g
-    trace = _energy_trace(formula)
+def _keep(rules: RuleBook, key: object, made: object) -> None:
+    if len(rules.memo) >= MEMO_MAX:
+        rules.memo.clear()
+    rules.memo[key] = made
+
+
+def _plan(rules: RuleBook, ready: Ready, picks: Mapping[str, str]) -> Plan:
+    in_force = ready.in_force
+    energy = _amount_plan(chosen(in_force.energy, picks), "grams", in_force)
+    place = Place(in_force.since, ready.year, ready.region)
+    avoided = avoided_plan(rules, ready.unit, in_force, picks, place)
+    return Plan(energy, avoided, _points_plan(chosen(in_force.points, picks), in_force))
+
+
+def _amount_plan(formula: EnergyFormula | PointsFormula, word: str, in_force: BehaviourInForce) -> AmountPlan:
+    """The plan for grams of energy (which the cap of one activity cuts) or for points."""
+    trace = _amount_trace(formula, word)
+    cap = in_force.caps.event_g if word == "grams" else None
     if cap is not None:
         trace["event_cap"] = in_force.cap_values["event_g"].trace()
     if isinstance(formula, Constant):
-        return EnergyPlan(formula.grams.amount.__floor__(), 0, 1, (), (), cap, trace)
+        fixed = sole(formula.grams).amount.__floor__()
+        return AmountPlan(fixed, 0, 1, None, (), (), None, cap, trace)
     if isinstance(formula, Ratio):
-        above, below = formula.grams_per_unit.amount.as_integer_ratio()
-        return EnergyPlan(0, above, below, (), (), cap, trace)
+        above, below = sole(formula.grams_per_unit).amount.as_integer_ratio()
+        bounds = [
+            None if bound is None else sole(bound).amount.__floor__()
+            for bound in (formula.least, formula.most)
+        ]
+        mosts = [most for most in (bounds[1], cap) if most is not None]
+        return AmountPlan(0, above, below, formula.of, (), (), bounds[0], min(mosts, default=None), trace)
     if isinstance(formula, StepTable):
-        starts = tuple(step.from_quantity for step in formula.steps)
-        return EnergyPlan(
-            0, 0, 1, starts, tuple(step.grams.__floor__() for step in formula.steps), cap, trace
-        )
-    return EnergyPlan(0, 0, 1, (), (), cap, trace)
+        table = sole_table(formula)
+        starts = tuple(step.from_quantity for step in table.steps)
+        steps = tuple(step.grams.__floor__() for step in table.steps)
+        return AmountPlan(0, 0, 1, formula.of, starts, steps, None, cap, trace)
+    return AmountPlan(0, 0, 1, None, (), (), None, cap, trace)
 
 
-def _energy_trace(formula: EnergyFormula) -> dict[str, Any]:
+def _amount_trace(formula: EnergyFormula | PointsFormula, word: str) -> dict[str, Any]:
+    trace: dict[str, Any] = {"method": formula.method}
     if isinstance(formula, Constant):
-        return {"method": formula.method, "grams": formula.grams.trace()}
-    if isinstance(formula, Ratio):
-        return {"method": formula.method, "grams_per_unit": formula.grams_per_unit.trace()}
-    if isinstance(formula, StepTable):
-        steps = [[str(step.from_quantity), str(step.grams)] for step in formula.steps]
-        about = {
-            "from": formula.since.isoformat(),
-            "confidence": formula.confidence,
-            "references": list(formula.references),
-        }
-        return {"method": formula.method, "steps": steps, **about}
-    return {"method": formula.method, "reason": formula.reason}
-
-
-def _avoided_plan(
-    rules: RuleBook, rule: Behaviour, in_force: BehaviourInForce, region: str | None
-) -> AvoidedPlan:
-    formula = in_force.avoided
-    if isinstance(formula, NoAmount):
-        return AvoidedPlan(
-            0, Fraction(0), Fraction(0), None, {"method": formula.method, "reason": formula.reason}
-        )
-    if isinstance(formula, Constant):
-        fixed = (formula.grams.amount * 1000).__floor__()
-        trace = {"method": formula.method, "grams": formula.grams.trace(), **_uncertainty(in_force)}
-        return AvoidedPlan(fixed, Fraction(0), Fraction(0), None, trace)
-    trace = _extent_trace(in_force, formula)
-    baseline, trace["baseline"] = _side(rules, formula.baseline, in_force.since, region)
-    project, trace["project"] = _side(rules, formula.project, in_force.since, region)
-    per_base_unit = (baseline - project) * (formula.share.amount if formula.share else 1)
-    trace |= _uncertainty(in_force)
-    rate = per_base_unit * dimension(rule.unit).scale * _measure(formula.per_unit)
-    rate_of_attribute = Fraction(0)
-    if formula.attribute is not None:
-        rate_of_attribute = per_base_unit * dimension(in_force.attributes[formula.attribute].unit).scale
-    return AvoidedPlan(0, rate, rate_of_attribute, formula.attribute, trace)
-
-
-def _uncertainty(in_force: BehaviourInForce) -> dict[str, str]:
-    return {} if in_force.uncertainty is None else {"uncertainty_pct": in_force.uncertainty.text}
-
-
-def _extent_trace(in_force: BehaviourInForce, formula: Scenarios) -> dict[str, Any]:
-    trace: dict[str, Any] = {"method": formula.method, "functional_unit": formula.functional_unit}
-    if formula.per_unit is not None:
-        trace["per_unit"] = formula.per_unit.trace()
-    if formula.attribute is not None:
-        trace["attribute"] = {"name": formula.attribute, "unit": in_force.attributes[formula.attribute].unit}
-    if formula.share is not None:
-        trace["share"] = formula.share.trace()
+        trace[word] = sole(formula.grams).trace()
+    elif isinstance(formula, Ratio):
+        trace[f"{word}_per_unit"] = sole(formula.grams_per_unit).trace()
+        for name, bound in (("least", formula.least), ("most", formula.most)):
+            if bound is not None:
+                trace[name] = sole(bound).trace()
+    elif isinstance(formula, StepTable):
+        trace |= sole_table(formula).trace()
+    elif isinstance(formula, NoAmount):
+        trace["reason"] = formula.reason
+    if isinstance(formula, Ratio | StepTable) and formula.of is not None:
+        trace["of"] = formula.of
     return trace
 
 
-def _measure(value: Value | None) -> Fraction:
-    return Fraction(1) if value is None else value.amount * dimension(value.unit).scale
-
-
-def _side(
-    rules: RuleBook, terms: tuple[Term, ...], on: date, region: str | None
-) -> tuple[Fraction, list[dict[str, Any]]]:
-    """One scenario: milligrams for one base unit of the extent, and its lines for the trace."""
-    total = Fraction(0)
-    lines: list[dict[str, Any]] = []
-    for term in terms:
-        rate, line = _factor(rules, term.factor, on, region)
-        if term.amount is not None:
-            rate *= _measure(term.amount)
-            line["amount"] = term.amount.trace()
-        total += rate
-        lines.append(line)
-    return total, lines
-
-
-def _factor(rules: RuleBook, factor_id: str, on: date, region: str | None) -> tuple[Fraction, dict[str, Any]]:
-    """A factor in milligrams for one base unit, and its line for the trace."""
-    factor = rules.factors[factor_id]
-    line: dict[str, Any] = {"factor": factor_id}
-    if not factor.parts:
-        figure = factor.find(on, region)
-        assert figure is not None, f"{factor_id} has no figure on {on}"  # the loader has made sure
-        line |= {
-            "region": figure.region,
-            "year": figure.year,
-            "match": _match(figure.region, region),
-            **figure.value.trace(),
-        }
-        return figure.value.amount * dimension(factor.unit).scale, line
-    total = Fraction(0)
-    line |= {"unit": factor.unit, "made_of": []}
-    for part in factor.parts:
-        amount = part.amount.on(on)
-        assert amount is not None, (
-            f"{factor_id} has no amount of {part.factor} on {on}"
-        )  # the loader has made sure
-        rate, inner = _factor(rules, part.factor, on, region)
-        total += rate * _measure(amount)
-        line["made_of"].append({**inner, "amount": amount.trace()})
-    return total, line
-
-
-def _match(found: str, region: str | None) -> str:
-    if found != region and not (region or "").startswith(f"{found}-"):
-        return "fallback"
-    return "province" if "-" in found else "country"
+def _points_plan(points: Points | None, in_force: BehaviourInForce) -> PointsPlan | None:
+    if points is None:
+        return None
+    trace: dict[str, Any] = {"names": dict(points.names)}
+    formula = _amount_plan(points.formula, "points", in_force)
+    trace |= formula.trace
+    pays = None if points.minor_per_point is None else sole(points.minor_per_point)
+    if pays is not None:
+        trace |= {"currency": points.currency, "minor_per_point": pays.trace()}
+    return PointsPlan(formula, None if pays is None else pays.amount, trace)

@@ -1,214 +1,24 @@
-"""The rulebook as the game knows it: frozen, dated, cited values; and what was in force on a day.
+"""The rulebook as the game knows it: behaviours, species, programmes; and what was in force on a day.
 
-Built once by `engine.rulebook` from the files of `game_rules/`. This module knows nothing of files, YAML or
-formulas: how a figure is worked out is told in `engine.core.quantify`.
+Built once by `engine.rulebook` from the files of `game_rules/`. This module knows nothing of files or YAML, nor
+how a figure is worked out (`engine.core.quantify`).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
-from typing import Generic, TypeVar
 
-T = TypeVar("T")
+from engine.core.factors import Factor, regions_of
+from engine.core.formulas import Attribute, AvoidedFormula, EnergyFormula, Measure, OneOf, Points
+from engine.core.values import Dated, Reference, Value
 
 CATEGORIES = ("green-travel", "avoided-trips", "reuse", "less-paper-and-plastic", "energy-efficiency")
-CONFIDENCES = ("documented", "derived", "assumed")
 OTHERS_SEE = ("category", "behaviour", "grams")
 RIPENS = ("after", "morning")
 GRANULARITIES = ("individual", "pooled")
-
-
-# --- dated, cited values ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Where a number comes from.
-
-    `date` is the publication's own date as it gives it: a year, a month or a day.
-    """
-
-    id: str
-    title: str
-    publisher: str
-    date: str
-    link: str | None
-    document: str | None
-    licence: str | None
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """One number with all that an auditor asks: as written, its unit, since when, how sure, from where."""
-
-    amount: Fraction
-    text: str
-    unit: str
-    since: date
-    confidence: str
-    references: tuple[str, ...]
-    because: str
-
-    def trace(self) -> dict[str, object]:
-        """The value as a trace keeps it."""
-        return {
-            "value": self.text,
-            "unit": self.unit,
-            "from": self.since.isoformat(),
-            "confidence": self.confidence,
-            "references": list(self.references),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Dated(Generic[T]):
-    """Items by the day from which each is in force, oldest first.
-
-    An item counts until the next one begins.
-    """
-
-    days: tuple[date, ...]
-    items: tuple[T, ...]
-
-    def on(self, day: date) -> T | None:
-        """The item in force on the day; None before the first."""
-        found = bisect_right(self.days, day)
-        return self.items[found - 1] if found else None
-
-
-# --- factors ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FactorValue:
-    """One figure of a factor: of a region, describing a year, used from a day on."""
-
-    region: str
-    year: int
-    value: Value
-    table: str
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A share of a made-up factor: so much of another factor."""
-
-    factor: str
-    amount: Dated[Value | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Factor:
-    """An emission factor by region and day, or one made of parts of others.
-
-    `fallback` is tried after province and country.
-    """
-
-    id: str
-    names: Mapping[str, str]
-    unit: str
-    boundary: str
-    fallback: tuple[str, ...]
-    by_region: Mapping[str, Dated[FactorValue]]
-    parts: tuple[Part, ...]
-
-    def find(self, on: date, province: str | None) -> FactorValue | None:
-        """The figure on a day: the province's, else its country's, else the first of `fallback`."""
-        for region in (*regions_of(province), *self.fallback):
-            dated = self.by_region.get(region)
-            found = dated.on(on) if dated else None
-            if found is not None:
-                return found
-        return None
-
-
-def regions_of(province: str | None) -> tuple[str, ...]:
-    """A province (ISO 3166-2, `CN-BJ`) and its country, narrowest first; nothing for no province."""
-    if not province:
-        return ()
-    country = province.split("-", 1)[0]
-    return (province,) if country == province else (province, country)
-
-
-# --- formulas in force ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NoAmount:
-    """Nothing is credited, and `reason` says why (an act may earn points and avoid nothing)."""
-
-    method: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """F1: the same grams for every activity, whatever its quantity."""
-
-    method: str
-    grams: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """F2: grams for each unit reported."""
-
-    method: str
-    grams_per_unit: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """From this quantity on, these grams."""
-
-    from_quantity: Fraction
-    grams: Fraction
-
-
-@dataclass(frozen=True, slots=True)
-class StepTable:
-    """F8: the grams of the highest step that the quantity reaches; nothing below the first."""
-
-    method: str
-    steps: tuple[Step, ...]
-    since: date
-    confidence: str
-    references: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One line of a scenario: a factor times an amount of it for each functional unit (else one)."""
-
-    factor: str
-    amount: Value | None
-
-
-@dataclass(frozen=True, slots=True)
-class Scenarios:
-    """F2, F3, F4a: extent × share × (baseline terms - project terms).
-
-    The extent is the reported quantity times `per_unit`, or the number sent as `attribute` where a source
-    knows better. A factor times a quantity is the case without project terms.
-    """
-
-    method: str
-    functional_unit: str
-    per_unit: Value | None
-    attribute: str | None
-    share: Value | None
-    baseline: tuple[Term, ...]
-    project: tuple[Term, ...]
-
-
-EnergyFormula = NoAmount | Constant | Ratio | StepTable
-AvoidedFormula = NoAmount | Constant | Scenarios
 
 
 # --- behaviours -------------------------------------------------------------------------------------
@@ -221,8 +31,11 @@ class Caps:
     event_g: int | None = None
     day_g: int | None = None
     month_g: int | None = None
+    year_g: int | None = None
     day_count: int | None = None
     month_count: int | None = None
+    year_count: int | None = None
+    month_count_per_account: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,22 +63,6 @@ class BallPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """A field that a source may send beside the quantity.
-
-    kind: `number` (unit, bounds) or `instant` (RFC 3339).
-    """
-
-    name: str
-    kind: str
-    unit: str
-    required: bool
-    low: Value | None
-    high: Value | None
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a source must be able to show, with its grade (A: settled by a third party … D: self-declared)."""
 
@@ -273,10 +70,17 @@ class Evidence:
     grade: str
     what: str
 
+    def trace(self) -> dict[str, str]:
+        """The evidence as a trace keeps it."""
+        return {"kind": self.kind, "grade": self.grade}
+
 
 @dataclass(frozen=True, slots=True)
 class BehaviourInForce:
-    """All that counts for a behaviour from `since` until its values, its factors or the game change."""
+    """All that counts for a behaviour from `since` until its values, its factors or the game change.
+
+    `picks`: the names by which something in its formulas is picked.
+    """
 
     since: date
     quantity_min: Decimal
@@ -287,8 +91,11 @@ class BehaviourInForce:
     ball: BallPolicy
     energy: EnergyFormula
     avoided: AvoidedFormula
-    uncertainty: Value | None
+    uncertainty: OneOf | None
     attributes: Mapping[str, Attribute]
+    points: Points | None = None
+    measures: tuple[Measure, ...] = ()
+    picks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,7 +259,7 @@ class RuleBook:
     factors: Mapping[str, Factor]
     references: Mapping[str, Reference]
     regions: frozenset[str]
-    memo: dict[tuple[str, date, str | None], object] = field(default_factory=dict, compare=False, repr=False)
+    memo: dict[object, object] = field(default_factory=dict, compare=False, repr=False)
 
     def game_on(self, on: date) -> GameSettings:
         """The game's settings on a day."""

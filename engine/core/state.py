@@ -284,7 +284,7 @@ class CapUse:
 
     user_id: int
     behaviour: str
-    period: str  # a day 2026-11-23 or a month 2026-11
+    period: str  # a day 2026-11-23, a month 2026-11, a year 2026, or a month of an account 2026-11/<digest>
     used_g: int
     used_count: int
     acts: list[int] = field(default_factory=list)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from engine.core.dimensions import dimension
+from engine.core.formulas import AVOIDED_G
 from engine.core.rules import RuleBook
+from engine.core.sent import below_mean
+from engine.core.telling_scenarios import tell_scenarios
+from engine.core.telling_values import Numbers, cites_of, digits, tell
 
 
 def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
@@ -20,12 +23,21 @@ def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
     same = "the rulebook now in force" if trace["rules"] == rules.hash else "an earlier rulebook"
     act = f"{name}, {trace['quantity']} {trace['unit']} on {trace['on']}{_place(trace)}"
     lines = [f"{act}, by {same} ({trace['rules'][:12]})."]
+    if "evidence" in trace:
+        lines.append(f"Evidence: {trace['evidence']['kind']}, grade {trace['evidence']['grade']}.")
     cited: list[str] = []
-    energy_g, told = _tell_energy(trace, cited)
+    numbers, told = _tell_measures(trace, cited)
+    lines += [f"Measured: {line}" for line in told]
+    energy_g, told = _tell_energy(trace, numbers, cited)
     lines += [f"Energy: {line}" for line in told]
-    avoided_mg, told = _tell_avoided(trace, cited)
+    avoided_mg, told = _tell_avoided(trace, numbers, cited)
     lines += [f"Avoided emissions: {line}" for line in told]
-    if (energy_g, avoided_mg) != (trace["energy"]["g"], trace["avoided"]["mg"]):
+    agrees = (energy_g, avoided_mg) == (trace["energy"]["g"], trace["avoided"]["mg"])
+    if "points" in trace:
+        total, money_minor, told = _tell_points(trace, numbers, avoided_mg, cited)
+        lines += [f"{trace['points']['names']['en']}: {line}" for line in told]
+        agrees &= (total, money_minor) == (trace["points"]["total"], trace["points"].get("money_minor"))
+    if not agrees:
         lines.append("This does not agree with the result that the trace states.")
     lines += [f"[{reference}] {_cite(rules, reference)}" for reference in dict.fromkeys(cited)]
     return lines
@@ -33,61 +45,155 @@ def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
 
 def recount(trace: Mapping[str, Any]) -> tuple[int, int]:
     """Grams of energy and milligrams avoided, worked out again from the trace alone."""
-    return _tell_energy(trace, [])[0], _tell_avoided(trace, [])[0]
+    numbers, _ = _tell_measures(trace, [])
+    return _tell_energy(trace, numbers, [])[0], _tell_avoided(trace, numbers, [])[0]
+
+
+def recount_points(trace: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Points and minor units of money, worked out again from the trace alone."""
+    numbers, _ = _tell_measures(trace, [])
+    total, money_minor, _ = _tell_points(trace, numbers, trace["avoided"]["mg"], [])
+    return total, money_minor
 
 
 def _place(trace: Mapping[str, Any]) -> str:
-    sent = ", ".join(f"{name} {value}" for name, value in trace.get("attributes", {}).items())
+    sent = ", ".join(f"{name} {_plain(value)}" for name, value in trace.get("attributes", {}).items())
     where = f" in {trace['province']}" if trace.get("province") else ""
     return where + (f" ({sent})" if sent else "")
 
 
-def _tell_energy(trace: Mapping[str, Any], cited: list[str]) -> tuple[int, list[str]]:
+def _plain(value: Any) -> str:
+    """What was sent as it is written: a text, several numbers, or legs."""
+    if isinstance(value, str):
+        return value
+    return " ".join(one if isinstance(one, str) else ":".join(one) for one in value)
+
+
+# --- numbers that formulas use ----------------------------------------------------------------------
+
+
+def _tell_measures(trace: Mapping[str, Any], cited: list[str]) -> tuple[Numbers, list[str]]:
+    """The quantity (under None), the number attributes and the measures, worked out again."""
+    sent = trace.get("attributes", {})
+    numbers: Numbers = {None: Fraction(trace["quantity"])}
+    numbers |= {name: Fraction(value) for name, value in sent.items() if _is_number(value)}
+    lines: list[str] = []
+    for name, line in trace.get("measures", {}).items():
+        earlier = sent[line["of"]]
+        earlier = [Fraction(one) for one in ([earlier] if isinstance(earlier, str) else earlier)]
+        least = line.get("least_pct")
+        number = below_mean(numbers[None], earlier, line["gives"], least and Fraction(least["value"]))
+        numbers[name] = number
+        mean = digits(sum(earlier, Fraction(0)) / len(earlier))
+        words = f"{trace['quantity']} {trace['unit']} against a mean of {mean} ({line['of']})"
+        if least:
+            words += f", counted from {tell(least, cited)}"
+        lines.append(f"{name}: {words}: {digits(number)} {line['unit']}.")
+    return numbers, lines
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, str) and value.replace("-", "", 1).replace(".", "", 1).isdigit()
+
+
+# --- energy and points ------------------------------------------------------------------------------
+
+
+def _tell_energy(trace: Mapping[str, Any], numbers: Numbers, cited: list[str]) -> tuple[int, list[str]]:
     energy = trace["energy"]
-    method = energy["method"]
-    if method == "none":
-        return 0, [f"none. {energy['reason']}"]
-    if method == "constant_per_event":
-        exact = Fraction(energy["grams"]["value"])
-        lines = [f"{_tell(energy['grams'], cited)} for the activity, whatever its quantity."]
-    elif method == "factor_times_quantity":
-        exact = Fraction(trace["quantity"]) * Fraction(energy["grams_per_unit"]["value"])
-        ratio = _tell(energy["grams_per_unit"], cited)
-        lines = [f"{trace['quantity']} {trace['unit']} × {ratio} = {digits(exact)} g."]
-    else:
-        exact, line = _tell_steps(trace, cited)
-        lines = [line]
-    grams = exact.__floor__()
-    if exact.denominator != 1:
-        lines.append(f"rounded down to {grams:,} g.")
+    grams, lines = _tell_amount(trace, energy, "grams", "g", numbers, cited)
+    if energy["method"] == "none":
+        return 0, lines
     if "event_cap" in energy and grams > Fraction(energy["event_cap"]["value"]):
         grams = Fraction(energy["event_cap"]["value"]).__floor__()
-        lines.append(f"cut to the cap of one activity, {_tell(energy['event_cap'], cited)}.")
-    return grams, [*lines, f"result {energy['g']:,} g, before the caps of the day and month."]
+        lines.append(f"cut to the cap of one activity, {tell(energy['event_cap'], cited)}.")
+    return grams, [*lines, f"result {energy['g']:,} g, before the caps of the day, month and year."]
 
 
-def _tell_steps(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
-    energy = trace["energy"]
-    cited.extend(energy["references"])
-    quantity = Fraction(trace["quantity"])
-    reached = [(start, grams) for start, grams in energy["steps"] if Fraction(start) <= quantity]
-    cites = "".join(f" [{reference}]" for reference in energy["references"])
-    about = f"({energy['confidence']}, from {energy['from']}{cites})"
+def _tell_points(
+    trace: Mapping[str, Any], numbers: Numbers, avoided_mg: int, cited: list[str]
+) -> tuple[int, int | None, list[str]]:
+    points = trace["points"]
+    numbers = {**numbers, AVOIDED_G: Fraction(avoided_mg, 1000)}
+    total, lines = _tell_amount(trace, points, "points", "points", numbers, cited)
+    lines.append(f"result {points['total']:,} points; told, not booked.")
+    if "minor_per_point" not in points:
+        return total, None, lines
+    pays = tell(points["minor_per_point"], cited)
+    money_minor = (total * Fraction(points["minor_per_point"]["value"])).__floor__()
+    lines.append(f"each pays {pays}: {points['money_minor']:,} minor units of {points['currency']}.")
+    return total, money_minor, lines
+
+
+def _tell_amount(
+    trace: Mapping[str, Any],
+    formula: Mapping[str, Any],
+    word: str,
+    unit: str,
+    numbers: Numbers,
+    cited: list[str],
+) -> tuple[int, list[str]]:
+    """Whole grams or points by a formula, within its own bounds, and the words."""
+    method = formula["method"]
+    number, counted = _counted(trace, formula, numbers)
+    if method == "none":
+        return 0, [f"none. {formula['reason']}"]
+    if method == "constant_per_event":
+        exact = Fraction(formula[word]["value"])
+        lines = [f"{tell(formula[word], cited)} for the activity, whatever its quantity."]
+    elif method == "factor_times_quantity":
+        exact = number * Fraction(formula[f"{word}_per_unit"]["value"])
+        lines = [f"{counted} × {tell(formula[f'{word}_per_unit'], cited)} = {digits(exact)} {unit}."]
+    else:
+        exact, line = _tell_steps(formula, number, counted, unit, cited)
+        lines = [line]
+    amount = exact.__floor__()
+    if exact.denominator != 1:
+        lines.append(f"rounded down to {amount:,} {unit}.")
+    if "least" in formula and number and amount < Fraction(formula["least"]["value"]).__floor__():
+        amount = Fraction(formula["least"]["value"]).__floor__()
+        lines.append(f"raised to the least of this formula, {tell(formula['least'], cited)}.")
+    if "most" in formula and amount > Fraction(formula["most"]["value"]).__floor__():
+        amount = Fraction(formula["most"]["value"]).__floor__()
+        lines.append(f"cut to the most of this formula, {tell(formula['most'], cited)}.")
+    return amount, lines
+
+
+def _counted(trace: Mapping[str, Any], formula: Mapping[str, Any], numbers: Numbers) -> tuple[Fraction, str]:
+    """The number that a formula counts, and the words for it."""
+    of = formula.get("of")
+    return numbers[
+        of
+    ], f"{trace['quantity']} {trace['unit']}" if of is None else f"{of} {digits(numbers[of])}"
+
+
+def _tell_steps(
+    formula: Mapping[str, Any], number: Fraction, counted: str, unit: str, cited: list[str]
+) -> tuple[Fraction, str]:
+    about = cites_of(formula, cited)
+    reached = [(start, gives) for start, gives in formula["steps"] if Fraction(start) <= number]
     if not reached:
-        return Fraction(0), f"below the first step of the table {about}: nothing."
-    start, grams = reached[-1]
-    return Fraction(grams), f"the step from {start} {trace['unit']} gives {grams} g {about}."
+        return Fraction(0), f"{counted}, below the first step of the table {about}: nothing."
+    start, gives = reached[-1]
+    return Fraction(gives), f"{counted}: the step from {start} gives {gives} {unit} {about}."
 
 
-def _tell_avoided(trace: Mapping[str, Any], cited: list[str]) -> tuple[int, list[str]]:
+# --- avoided emissions ------------------------------------------------------------------------------
+
+
+def _tell_avoided(trace: Mapping[str, Any], numbers: Numbers, cited: list[str]) -> tuple[int, list[str]]:
     avoided = trace["avoided"]
     if avoided["method"] == "none":
         return 0, [f"none. {avoided['reason']}"]
     if avoided["method"] == "constant_per_event":
         exact = Fraction(avoided["grams"]["value"]) * 1000
-        lines = [f"{_tell(avoided['grams'], cited)} for the activity, whatever its quantity."]
+        lines = [f"{tell(avoided['grams'], cited)} for the activity, whatever its quantity."]
+    elif avoided["method"] == "step_table":
+        number, counted = _counted(trace, avoided, numbers)
+        exact, line = _tell_steps(avoided, number, counted, "gCO2e", cited)
+        exact, lines = exact * 1000, [line]
     else:
-        exact, lines = _tell_scenarios(trace, cited)
+        exact, lines = tell_scenarios(trace, numbers, cited)
     milligrams = max(0, exact.__floor__())
     if exact < 0:
         lines.append("the project emits more than the baseline: nothing is credited.")
@@ -97,88 +203,8 @@ def _tell_avoided(trace: Mapping[str, Any], cited: list[str]) -> tuple[int, list
     return milligrams, lines
 
 
-def _tell_scenarios(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, list[str]]:
-    avoided = trace["avoided"]
-    extent, line = _tell_extent(trace, cited)
-    lines = [line]
-    total = Fraction(0)
-    for side, sign in (("baseline", 1), ("project", -1)):
-        for term in avoided[side]:
-            rate, words = _tell_term(term, trace, cited)
-            total += sign * rate
-            lines.append(f"{side}: {words} = {digits(rate / 1000)} g for each {avoided['functional_unit']}.")
-    if len(avoided["baseline"]) + len(avoided["project"]) > 1:
-        lines.append(
-            f"baseline minus project: {digits(total / 1000)} g for each {avoided['functional_unit']}."
-        )
-    if "share" in avoided:
-        total *= Fraction(avoided["share"]["value"])
-        lines.append(f"of these acts a share of {_tell(avoided['share'], cited)} replaces the baseline.")
-    return extent * total, lines
-
-
 def _give_or_take(avoided: Mapping[str, Any]) -> str:
     return f", give or take {avoided['uncertainty_pct']} %" if "uncertainty_pct" in avoided else ""
-
-
-def _tell_extent(trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
-    """The extent in functional units, and how it came about."""
-    avoided = trace["avoided"]
-    unit = avoided["functional_unit"]
-    scale = dimension(unit).scale
-    attribute = avoided.get("attribute")
-    if attribute and attribute["name"] in trace.get("attributes", {}):
-        sent = trace["attributes"][attribute["name"]]
-        extent = Fraction(sent) * dimension(attribute["unit"]).scale / scale
-        return extent, f"{attribute['name']} was reported: {digits(extent)} {unit}."
-    extent = Fraction(trace["quantity"]) * dimension(trace["unit"]).scale / scale
-    if "per_unit" not in avoided:
-        return extent, f"{digits(extent)} {unit}."
-    per_unit = avoided["per_unit"]
-    extent *= Fraction(per_unit["value"]) * dimension(per_unit["unit"]).scale
-    return (
-        extent,
-        f"{trace['quantity']} {trace['unit']} × {_tell(per_unit, cited)} = {digits(extent)} {unit}.",
-    )
-
-
-def _tell_term(term: Mapping[str, Any], trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
-    """A scenario's line: milligrams for each functional unit, and the words."""
-    rate, words = _tell_factor(term, trace, cited)
-    rate *= dimension(trace["avoided"]["functional_unit"]).scale
-    if "amount" in term:
-        rate *= Fraction(term["amount"]["value"]) * dimension(term["amount"]["unit"]).scale
-        words = f"{_tell(term['amount'], cited)} × {words}"
-    return rate, words
-
-
-def _tell_factor(line: Mapping[str, Any], trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
-    """A factor in milligrams for one base unit, and the words."""
-    if "made_of" in line:
-        total = Fraction(0)
-        words = []
-        for part in line["made_of"]:
-            rate, inner = _tell_factor(part, trace, cited)
-            total += rate * Fraction(part["amount"]["value"]) * dimension(part["amount"]["unit"]).scale
-            words.append(f"{_tell(part['amount'], cited)} × {inner}")
-        return total, f"{line['factor']} (" + " + ".join(words) + ")"
-    place = f"{line['region']} {line['year']}"
-    if line["match"] == "fallback":
-        place += f", the stated fallback: none for {trace['province'] or 'an unknown province'}"
-    elif line["match"] == "country" and "-" in (trace["province"] or ""):
-        place += f", the country's: none for {trace['province']}"
-    if str(line["year"]) != trace["on"][:4]:
-        place += f", not of {trace['on'][:4]}"
-    return Fraction(line["value"]) * dimension(
-        line["unit"]
-    ).scale, f"{line['factor']} {_tell(line, cited)} of {place}"
-
-
-def _tell(value: Mapping[str, Any], cited: list[str]) -> str:
-    cited.extend(value["references"])
-    cites = "".join(f" [{reference}]" for reference in value["references"])
-    unit = "" if value["unit"] == "1" else f" {value['unit']}"
-    return f"{value['value']}{unit} ({value['confidence']}, from {value['from']}{cites})"
 
 
 def _cite(rules: RuleBook, reference: str) -> str:
@@ -187,12 +213,3 @@ def _cite(rules: RuleBook, reference: str) -> str:
         return "a reference of an earlier rulebook."
     where = found.link or found.document or ""
     return f"{found.title}. {found.publisher}, {found.date}. {where}".rstrip()
-
-
-def digits(amount: Fraction) -> str:
-    """A fraction in digits, cut after six decimals (with … when it goes on)."""
-    sign = "-" if amount < 0 else ""
-    whole, rest = divmod(abs(amount), 1)
-    cut = (rest * 10**6).__floor__()
-    text = f"{whole:,}" + (f".{cut:06d}".rstrip("0") if cut else "")
-    return sign + text + ("…" if Fraction(cut, 10**6) != rest else "")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from itertools import pairwise
 
-from engine.core.dimensions import CARBON, Dimension, dimension
 from engine.core.errors import CODES
 from engine.core.rules import CATEGORIES
+from engine.core.sent import ACCOUNT
 from engine.rulefiles import building as rulebuild
 from engine.rulefiles import models as m
 from engine.rulefiles.checks import (
@@ -16,11 +15,12 @@ from engine.rulefiles.checks import (
     Finding,
     Findings,
     check_unit,
-    quiet_dimension,
     series_in,
-    unknown_factor,
 )
+from engine.rulefiles.formula_checks import check_formulas, tables_in
 from engine.rulefiles.reading import TreePath
+
+NUMBERED = ("number", "numbers", "legs")  # kinds that hold numbers
 
 # --- behaviours -------------------------------------------------------------------------------------
 
@@ -49,10 +49,8 @@ def check_behaviour(
     yield from _check_bounds(("quantity",), file.quantity.min, file.quantity.max)
     yield from _check_attributes(file)
     yield from _check_ball(file)
-    if isinstance(file.energy, m.StepTableFormula):
-        yield from _check_steps(file)
-    if isinstance(file.avoided, m.FactorFormula | m.DifferenceFormula):
-        yield from _check_scenarios(file, file.avoided, factors, known)
+    yield from _check_caps(file)
+    yield from check_formulas(file, factors, known)
     yield from _check_examples(file)
 
 
@@ -67,14 +65,11 @@ def _check_cover(file: m.BehaviourFile) -> Findings:
                 f"a value from {first}, the behaviour's first day",
                 f"add one for {first} or begin later",
             )
-    tables = file.energy.tables if isinstance(file.energy, m.StepTableFormula) else {first: None}
-    if min(tables) > first:
-        yield Finding(
-            ("energy", "tables"),
-            f"nothing before {min(tables)}",
-            f"a table from {first}",
-            "add one or begin later",
-        )
+    for path, tables in tables_in(file):
+        if min(tables) > first:
+            yield Finding(
+                path, f"nothing before {min(tables)}", f"a table from {first}", "add one or begin later"
+            )
 
 
 def _check_bounds(path: TreePath, low: m.Series | None, high: m.Series | None) -> Findings:
@@ -93,16 +88,44 @@ def _check_bounds(path: TreePath, low: m.Series | None, high: m.Series | None) -
 def _check_attributes(file: m.BehaviourFile) -> Findings:
     for name, rules in file.attributes.items():
         path = ("attributes", name)
-        if rules.kind == "instant" and (rules.unit or rules.min or rules.max):
-            yield Finding(
-                path, "an instant with a unit or bounds", "none of them", "remove unit, min and max"
-            )
-        if rules.kind == "number":
+        if name in ("evidence", "grade") or name in file.measures:
+            yield Finding(path, repr(name), "a name that nothing else has", "rename the attribute")
+        if rules.kind in NUMBERED:
             if rules.unit is None:
                 yield Finding(path, "a number without unit", "its unit", "add unit: … (1 for a mere number)")
             else:
                 yield from check_unit((*path, "unit"), rules.unit)
             yield from _check_bounds(path, rules.min, rules.max)
+        elif rules.unit or rules.min or rules.max:
+            article = "an" if rules.kind[0] in "aeiou" else "a"
+            found = f"{article} {rules.kind} with a unit or bounds"
+            yield Finding(path, found, "none of them", "remove unit, min and max")
+        yield from _check_choices(path, rules)
+        if not 1 <= rules.most <= m.ITEMS_MAX:
+            found, expected = str(rules.most), f"a whole number from 1 to {m.ITEMS_MAX}"
+            yield Finding((*path, "most"), found, expected, "write how many there may be")
+        if (rules.kind == "account") != (name == ACCOUNT):
+            found = f"{name!r} of kind {rules.kind}"
+            fix = f"call it {ACCOUNT}, with kind: account"
+            yield Finding(path, found, f"the kind account and the name {ACCOUNT} together", fix)
+
+
+def _check_choices(path: TreePath, rules: m.AttributeRules) -> Findings:
+    if (rules.choices is not None) != (rules.kind in ("choice", "legs")):
+        found = f"a {rules.kind} " + ("with choices" if rules.choices else "without choices")
+        yield Finding(path, found, "choices for a choice or legs, and nothing else", "add or remove choices")
+    if rules.default is not None and (
+        rules.kind != "choice" or rules.required or rules.default not in (rules.choices or {})
+    ):
+        expected = "one of the choices of a choice attribute that is not required"
+        yield Finding((*path, "default"), repr(rules.default), expected, "correct or remove it")
+
+
+def _check_caps(file: m.BehaviourFile) -> Findings:
+    if file.caps.month_count_per_account is not None and ACCOUNT not in file.attributes:
+        path = ("caps", "month_count_per_account")
+        fix = f"add attributes: {ACCOUNT}: {{kind: account, required: true, …}}"
+        yield Finding(path, "a cap by account without one", f"an attribute {ACCOUNT}", fix)
 
 
 def _check_ball(file: m.BehaviourFile) -> Findings:
@@ -131,95 +154,15 @@ def _check_ball(file: m.BehaviourFile) -> Findings:
         )
 
 
-def _check_steps(file: m.BehaviourFile) -> Findings:
-    assert isinstance(file.energy, m.StepTableFormula)
-    for day, table in file.energy.tables.items():
-        rows = [(row.from_quantity.amount, row.grams.amount) for row in table.steps]
-        rising = all(a[0] < b[0] and a[1] <= b[1] for a, b in pairwise(rows))
-        if not rising or any(start < 0 or grams < 0 for start, grams in rows):
-            where = ("energy", "tables", day.isoformat(), "steps")
-            yield Finding(
-                where, "steps out of order", "rising quantities with grams that never fall", "sort the steps"
-            )
-
-
-def _check_scenarios(
-    file: m.BehaviourFile,
-    formula: m.FactorFormula | m.DifferenceFormula,
-    factors: Mapping[str, m.FactorFile],
-    known: set[str],
-) -> Findings:
-    extent = yield from check_unit(("avoided", "extent", "unit"), formula.extent.unit)
-    yield from _check_extent(file, formula, extent)
-    baseline, project = rulebuild.sides(formula)
-    single = isinstance(formula, m.FactorFormula)
-    rows: list[tuple[TreePath, m.TermRow]] = [
-        (("avoided", "factor") if single else ("avoided", "baseline", i), row)
-        for i, row in enumerate(baseline)
-    ]
-    rows += [(("avoided", "project", i), row) for i, row in enumerate(project)]
-    for path, row in rows:
-        if row.factor not in known:
-            yield unknown_factor((*path, "factor"), row.factor, known)
-            continue
-        amount = (
-            (yield from check_unit((*path, "amount", "unit"), row.amount.unit))
-            if row.amount
-            else dimension("1")
-        )
-        yield from _check_balance(path, row, amount, extent, factors)
-
-
-def _check_balance(
-    path: TreePath,
-    row: m.TermRow,
-    amount: Dimension | None,
-    extent: Dimension | None,
-    factors: Mapping[str, m.FactorFile],
-) -> Findings:
-    factor = factors.get(row.factor)
-    unit = quiet_dimension(factor.unit) if factor else None
-    if unit and amount and extent and factor and not unit.times(amount).times(extent).same_kind(CARBON):
-        found = (
-            f"{factor.unit}" + (f" × {row.amount.unit}" if row.amount else "") + " for the functional unit"
-        )
-        yield Finding(
-            path,
-            found,
-            "units that leave CO2e alone",
-            "correct the amount's unit, the functional unit or the factor",
-        )
-
-
-def _check_extent(file: m.BehaviourFile, formula: m.Formula, extent: Dimension | None) -> Findings:
-    path = ("avoided", "extent")
-    per_unit = formula.extent.per_unit
-    reported = quiet_dimension(file.quantity.unit)
-    ratio = (
-        (yield from check_unit((*path, "per_unit", "unit"), per_unit.unit)) if per_unit else dimension("1")
-    )
-    if extent and reported and ratio and not reported.times(ratio).same_kind(extent):
-        found = file.quantity.unit + (f" × {per_unit.unit}" if per_unit else "")
-        yield Finding(
-            path, found, f"units that give {formula.extent.unit}", "correct per_unit, or the functional unit"
-        )
-    name = formula.extent.attribute
-    if name is None:
-        return
-    rules = file.attributes.get(name)
-    unit = quiet_dimension(rules.unit) if rules else None
-    if rules is None or rules.kind != "number" or (unit and extent and not unit.same_kind(extent)):
-        yield Finding(
-            (*path, "attribute"),
-            repr(name),
-            f"a number attribute in {formula.extent.unit}",
-            "add it to attributes, or correct its unit",
-        )
-
-
 def _check_examples(file: m.BehaviourFile) -> Findings:
     for index, example in enumerate(file.examples):
         results = [example.energy_g, example.avoided_mg]
+        told = example.points is not None or example.money_minor is not None
+        if told and file.points is None:
+            found = "points of a behaviour without points"
+            yield Finding(
+                ("examples", index), found, "energy_g and avoided_mg", "remove points and money_minor"
+            )
         if example.refused is not None and example.refused not in CODES:
             yield Finding(
                 ("examples", index, "refused"),

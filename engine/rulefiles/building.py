@@ -7,38 +7,33 @@ from dataclasses import fields
 from datetime import date
 from decimal import Decimal
 
-from pydantic import BaseModel
-
+from engine.core.factors import Factor, FactorValue, Part
 from engine.core.rules import (
-    Attribute,
-    AvoidedFormula,
     BallPolicy,
     Behaviour,
     BehaviourInForce,
     Caps,
-    Constant,
-    Dated,
-    EnergyFormula,
     Evidence,
-    Factor,
-    FactorValue,
     GameRules,
     GameSettings,
-    NoAmount,
-    Part,
     Programme,
-    Ratio,
-    Reference,
-    Scenarios,
     Season,
     Species,
-    Step,
-    StepTable,
-    Term,
-    Value,
     whole,
 )
+from engine.core.values import Dated, Reference, Value
 from engine.rulefiles import models as m
+from engine.rulefiles.building_formulas import (
+    attribute,
+    avoided_on,
+    energy_on,
+    factors_named,
+    measures_on,
+    picks_of,
+    points_on,
+)
+from engine.rulefiles.dating import dated, days_in, on, one_of, sure, unit_of
+from engine.rulefiles.scalars import Exact
 
 CAPS = tuple(cap.name for cap in fields(Caps))
 SETTINGS = tuple(setting.name for setting in fields(GameSettings))
@@ -46,88 +41,7 @@ BALL_SETTINGS = tuple(name for name in SETTINGS if name in m.BallRules.model_fie
 MORNING = ("morning_from_min", "morning_window_min")
 
 
-# --- values -----------------------------------------------------------------------------------------
-
-
-def value_of(day: date, written: m.DatedValue, unit: str) -> Value | None:
-    """One dated value; None where the file ends it with null."""
-    if written.value is None:
-        return None
-    exact = written.value
-    references = tuple(written.references)
-    return Value(exact.amount, exact.text, unit, day, written.confidence, references, written.because or "")
-
-
-def dated(series: Mapping[date, m.DatedValue] | None, unit: str) -> Dated[Value | None]:
-    """A series in order of its days."""
-    days = tuple(sorted(series or {}))
-    return Dated(days, tuple(value_of(day, (series or {})[day], unit) for day in days))
-
-
-def on(series: Mapping[date, m.DatedValue] | None, unit: str, day: date) -> Value | None:
-    """The value of a series in force on a day."""
-    return dated(series, unit).on(day)
-
-
-def measured(amount: m.Measured | None, day: date) -> Value | None:
-    """The value of a measured amount in force on a day."""
-    return on(amount.values, amount.unit, day) if amount else None
-
-
-def unit_of(key: str) -> str:
-    """The unit that a key's ending names: `day_g` is in g."""
-    ending = key.rsplit("_", 1)[-1]
-    return (
-        ending if ending in ("g", "h", "s", "d", "min", "minor") else "per cent" if ending == "pct" else "1"
-    )
-
-
-def sure(value: Value | None) -> Value:
-    """A value that the checks have found to be there."""
-    assert value is not None, "a required value is missing; the checks should have found it"
-    return value
-
-
 # --- parts of a behaviour ---------------------------------------------------------------------------
-
-
-def energy_on(formula: m.EnergyFormula, unit: str, day: date) -> EnergyFormula:
-    """The energy formula with the values of a day."""
-    if isinstance(formula, m.ConstantFormula):
-        return Constant(formula.method, sure(on(formula.grams, "g", day)))
-    if isinstance(formula, m.RatioFormula):
-        return Ratio(formula.method, sure(on(formula.grams_per_unit, f"g/{unit}", day)))
-    if isinstance(formula, m.StepTableFormula):
-        since = max(since for since in formula.tables if since <= day)
-        table = formula.tables[since]
-        steps = tuple(Step(row.from_quantity.amount, row.grams.amount) for row in table.steps)
-        return StepTable(formula.method, steps, since, table.confidence, tuple(table.references))
-    return NoAmount(formula.method, formula.reason)
-
-
-def avoided_on(formula: m.AvoidedFormula, day: date) -> AvoidedFormula:
-    """The formula of avoided emissions with the values of a day."""
-    if isinstance(formula, m.NoneFormula):
-        return NoAmount(formula.method, formula.reason)
-    if isinstance(formula, m.ConstantAvoidedFormula):
-        return Constant(formula.method, sure(on(formula.grams, "gCO2e", day)))
-    baseline, project = sides(formula)
-    return Scenarios(
-        method=formula.method,
-        functional_unit=formula.extent.unit,
-        per_unit=measured(formula.extent.per_unit, day),
-        attribute=formula.extent.attribute,
-        share=on(formula.share, "1", day),
-        baseline=tuple(Term(row.factor, measured(row.amount, day)) for row in baseline),
-        project=tuple(Term(row.factor, measured(row.amount, day)) for row in project),
-    )
-
-
-def sides(formula: m.FactorFormula | m.DifferenceFormula) -> tuple[list[m.TermRow], list[m.TermRow]]:
-    """Baseline and project lines; a factor times a quantity is a baseline alone."""
-    if isinstance(formula, m.FactorFormula):
-        return [formula.factor], []
-    return formula.baseline, formula.project
 
 
 def ball_on(rules: m.BallRules, game: GameSettings, day: date) -> BallPolicy:
@@ -142,10 +56,13 @@ def ball_on(rules: m.BallRules, game: GameSettings, day: date) -> BallPolicy:
 def in_force_on(file: m.BehaviourFile, game: GameRules, day: date) -> BehaviourInForce:
     """All values of a behaviour on a day."""
     caps = {name: on(getattr(file.caps, name), unit_of(name), day) for name in CAPS}
-    uncertainty = (
-        None if isinstance(file.avoided, m.NoneFormula) else on(file.avoided.uncertainty_pct, "per cent", day)
-    )
     unit = file.quantity.unit
+    energy, avoided, points = energy_on(file.energy, unit, day), avoided_on(file.avoided, day), None
+    if file.points is not None:
+        points = points_on(file.points, unit, day)
+    uncertainty = None
+    if not isinstance(file.avoided, m.NoneFormula):
+        uncertainty = one_of(file.avoided.uncertainty_pct, "per cent", day)
     return BehaviourInForce(
         since=day,
         quantity_min=Decimal(sure(on(file.quantity.min, unit, day)).text),
@@ -154,42 +71,20 @@ def in_force_on(file: m.BehaviourFile, game: GameRules, day: date) -> BehaviourI
         caps=Caps(**{name: whole(value) for name, value in caps.items()}),
         cap_values={name: value for name, value in caps.items() if value is not None},
         ball=ball_on(file.ball, game.on(day), day),
-        energy=energy_on(file.energy, unit, day),
-        avoided=avoided_on(file.avoided, day),
+        energy=energy,
+        avoided=avoided,
         uncertainty=uncertainty,
         attributes={name: attribute(name, rules, day) for name, rules in file.attributes.items()},
+        points=points,
+        measures=measures_on(file, day),
+        picks=picks_of(file, (energy, avoided, points, uncertainty)),
     )
-
-
-def attribute(name: str, rules: m.AttributeRules, day: date) -> Attribute:
-    """A further field, with its bounds of a day."""
-    unit = rules.unit or "1"
-    low, high = on(rules.min, unit, day), on(rules.max, unit, day)
-    return Attribute(name, rules.kind, unit, rules.required, low, high, rules.decimals)
-
-
-def days_in(tree: object) -> Iterator[date]:
-    """Every day from which something in a model comes into force."""
-    if isinstance(tree, dict):
-        for key, inner in tree.items():
-            if isinstance(key, date):
-                yield key
-            yield from days_in(inner)
-    elif isinstance(tree, BaseModel):
-        for name in type(tree).model_fields:
-            yield from days_in(getattr(tree, name))
-    elif isinstance(tree, list):
-        for inner in tree:
-            yield from days_in(inner)
 
 
 def factors_used(file: m.BehaviourFile, factors: Mapping[str, Factor]) -> list[str]:
     """The factors that a behaviour's formula takes, with the parts of made-up ones."""
-    if isinstance(file.avoided, m.NoneFormula | m.ConstantAvoidedFormula):
-        return []
-    baseline, project = sides(file.avoided)
     found: list[str] = []
-    waiting = [row.factor for row in (*baseline, *project)]
+    waiting = sorted(factors_named(file.avoided))
     while waiting:
         name = waiting.pop()
         if name not in found and name in factors:
@@ -198,19 +93,12 @@ def factors_used(file: m.BehaviourFile, factors: Mapping[str, Factor]) -> list[s
     return found
 
 
-def _factor_days(factor: Factor) -> Iterator[date]:
-    for figures in factor.by_region.values():
-        yield from figures.days
-    for part in factor.parts:
-        yield from part.amount.days
-
-
 def behaviour(file: m.BehaviourFile, game: GameRules, factors: Mapping[str, Factor]) -> Behaviour:
     """A behaviour with the stretches of time in which nothing about it changes."""
     first, until = file.in_force.from_, file.in_force.until
     days = {first, *days_in(file), *game.history.days}
     for name in factors_used(file, factors):
-        days.update(_factor_days(factors[name]))
+        days.update(factors[name].days())
     days = {day for day in days if day >= first and (until is None or day < until)}
     history: list[tuple[date, BehaviourInForce | None]] = [
         (day, in_force_on(file, game, day)) for day in sorted(days)
@@ -239,30 +127,34 @@ def behaviour(file: m.BehaviourFile, game: GameRules, factors: Mapping[str, Fact
 def factor(file: m.FactorFile) -> Factor:
     """A factor with its figures by region in order of days, or its parts."""
     by_region: dict[str, list[FactorValue]] = {}
-    for row in sorted(file.figures or [], key=lambda row: row.from_):
-        value = Value(
-            row.value.amount,
-            row.value.text,
-            file.unit,
-            row.from_,
-            row.confidence,
-            tuple(row.references),
-            row.because or "",
-        )
-        by_region.setdefault(row.region, []).append(FactorValue(row.region, row.year, value, row.table))
+    for figure in sorted(_figures(file), key=lambda figure: figure.value.since):
+        by_region.setdefault(figure.region, []).append(figure)
     return Factor(
         id=file.id,
         names=_both(file.names),
         unit=file.unit,
         boundary=file.boundary,
         fallback=tuple(file.fallback),
-        by_region={
-            region: Dated(tuple(row.value.since for row in rows), tuple(rows))
-            for region, rows in by_region.items()
-        },
+        by_region={region: tuple(figures) for region, figures in by_region.items()},
         parts=tuple(
             Part(part.factor, dated(part.amount.values, part.amount.unit)) for part in file.made_of or []
         ),
+    )
+
+
+def _figures(file: m.FactorFile) -> Iterator[FactorValue]:
+    for row in file.figures or []:
+        yield FactorValue(row.region, row.year, _figure(file, row, row.value), row.table)
+    for table in file.tables or []:
+        for region, years in table.values.items():
+            for year, exact in years.items():
+                yield FactorValue(region, year, _figure(file, table, exact), table.table)
+
+
+def _figure(file: m.FactorFile, row: m.FactorFigure | m.FactorTable, exact: Exact) -> Value:
+    references = tuple(row.references)
+    return Value(
+        exact.amount, exact.text, file.unit, row.from_, row.confidence, references, row.because or ""
     )
 
 

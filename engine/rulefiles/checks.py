@@ -16,18 +16,22 @@ from pydantic import BaseModel
 from engine.core.dimensions import KNOWN, Dimension, UnknownUnit, dimension
 from engine.rulefiles import building as rulebuild
 from engine.rulefiles import models as m
-from engine.rulefiles.reading import TreePath
+from engine.rulefiles.reading import TreePath, path_text
 from engine.rulefiles.scalars import Exact
 
 HUGE = 10**12
+FACTOR_DEPTH_MAX = 5
 WHOLE_G = (1, 10**9)
 # key: least and most that a value may be, both included; whole numbers only
 WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "event_g": WHOLE_G,
     "day_g": WHOLE_G,
     "month_g": WHOLE_G,
+    "year_g": WHOLE_G,
     "day_count": (1, 10_000),
     "month_count": (1, 100_000),
+    "year_count": (1, 1_000_000),
+    "month_count_per_account": (1, 100_000),
     "ripen_delay_h": (0, 8_760),
     "life_h": (1, 8_760),
     "floor_pct": (0, 100),
@@ -51,6 +55,15 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "uncertainty_pct": (0, 1_000),
     "grams": (0, 10**9),
     "grams_per_unit": (0, 10**9),
+    "least_g": (0, 10**9),
+    "most_g": (0, 10**9),
+    "points": (0, 10**9),
+    "points_per_unit": (0, 10**9),
+    "least_points": (0, 10**9),
+    "most_points": (0, 10**9),
+    "minor_per_point": (0, 10**9),
+    "years": (0, 100),
+    "least_pct": (0, 100),
     "min": (0, HUGE),
     "max": (0, HUGE),
     "values": (0, HUGE),
@@ -93,8 +106,15 @@ def series_in(tree: BaseModel) -> Iterator[tuple[TreePath, str, dict[date, m.Dat
     for path, model in walk(tree):
         for name in type(model).model_fields:
             inner = getattr(model, name)
-            if isinstance(inner, dict) and any(isinstance(value, m.DatedValue) for value in inner.values()):
+            if _is_series(inner):
                 yield (*path, name), name, inner
+            elif isinstance(inner, m.Picked):
+                picked = ((key, one) for key, one in inner.of.items() if _is_series(one))
+                yield from (((*path, name, "of", key), name, one) for key, one in picked)
+
+
+def _is_series(found: object) -> bool:
+    return isinstance(found, dict) and any(isinstance(value, m.DatedValue) for value in found.values())
 
 
 def cited_in(tree: BaseModel) -> Iterator[m.Cited]:
@@ -122,7 +142,7 @@ def _check_sources(path: TreePath, model: m.Sourced, references: Mapping[str, m.
         if name not in references:
             found = f"the unknown reference {name!r}"
             yield Finding(where, found, "an id from references.yaml", "add it to references.yaml")
-        elif isinstance(model, m.FactorFigure) and not references[name].licence:
+        elif isinstance(model, m.FactorFigure | m.FactorTable) and not references[name].licence:
             fix = f"add licence: to {name} in references.yaml"
             yield Finding(where, f"{name!r} without a licence", "a licence for the source of a factor", fix)
 
@@ -178,15 +198,12 @@ def check_factor(file: m.FactorFile, factors: Mapping[str, m.FactorFile], known:
         yield Finding(
             ("unit",), file.unit, "CO2e per something, such as kgCO2e/km", "write the unit of the source"
         )
-    if (file.figures is None) == (file.made_of is None):
-        yield Finding(
-            (),
-            "figures and made_of" if file.figures else "neither figures nor made_of",
-            "one of the two",
-            "keep one",
-        )
+    figures = file.figures is not None or file.tables is not None
+    if figures == (file.made_of is not None):
+        found = "figures and made_of" if figures else "neither figures nor made_of"
+        yield Finding((), found, "one of the two", "keep one")
         return
-    if file.figures is not None:
+    if figures:
         yield from _check_figures(file)
     for index, part in enumerate(file.made_of or []):
         yield from _check_part(("made_of", index), part, unit, factors, known)
@@ -194,20 +211,20 @@ def check_factor(file: m.FactorFile, factors: Mapping[str, m.FactorFile], known:
 
 
 def _check_figures(file: m.FactorFile) -> Findings:
-    if not file.figures:
-        yield Finding(("figures",), "an empty list", "at least one figure", "add one, or write made_of")
-    seen: dict[tuple[str, date], int] = {}
-    for index, row in enumerate(file.figures or []):
-        first = seen.setdefault((row.region, row.from_), index)
-        if first != index:
-            found = f"a second figure of {row.region} from {row.from_} (the first is figures[{first}])"
-            yield Finding(
-                ("figures", index, "from"),
-                found,
-                "one figure for a region and day",
-                "give it the day from which it replaces the other",
-            )
-    regions = {row.region for row in file.figures or []}
+    for key in ("figures", "tables"):
+        if getattr(file, key) == []:
+            yield Finding((key,), "an empty list", "at least one figure", "add one, or write made_of")
+    seen: dict[tuple[str, int, date], TreePath] = {}
+    for path, key, exact in _figures(file):
+        region, year, since = key
+        first = seen.setdefault(key, path)
+        if first != path:
+            found = f"a second figure of {region} {year} from {since} (the first is {path_text(first)})"
+            fix = "give it the day from which it replaces the other"
+            yield Finding(path, found, "one figure for a region, year and day", fix)
+        if exact.amount < 0 or exact.amount > HUGE:
+            yield Finding(path, exact.text, f"a number from 0 to {HUGE:,}", "check the value and the unit")
+    regions = {region for region, _, _ in seen}
     for index, region in enumerate(file.fallback):
         if region not in regions:
             yield Finding(
@@ -223,6 +240,16 @@ def _check_figures(file: m.FactorFile) -> Findings:
             "the regions to take when the user's has none",
             "add fallback: [CN] or the like",
         )
+
+
+def _figures(file: m.FactorFile) -> Iterator[tuple[TreePath, tuple[str, int, date], Exact]]:
+    """Every figure of a factor: its path; its region, year and first day; and the number."""
+    for index, row in enumerate(file.figures or []):
+        yield ("figures", index, "value"), (row.region, row.year, row.from_), row.value
+    for index, table in enumerate(file.tables or []):
+        for region, years in table.values.items():
+            for year, exact in years.items():
+                yield ("tables", index, "values", region, str(year)), (region, year, table.from_), exact
 
 
 def _check_part(
@@ -246,9 +273,9 @@ def _check_part(
 
 
 def _check_cycle(file: m.FactorFile, factors: Mapping[str, m.FactorFile]) -> Findings:
-    trail = [file.id]
+    """No circle among factors, and no more than a few that are made of one another."""
     waiting = [(part.factor, (file.id,)) for part in file.made_of or []]
-    seen: set[str] = set()
+    deepest: dict[str, int] = {}
     while waiting:
         name, trail = waiting.pop()
         if name == file.id:
@@ -257,8 +284,14 @@ def _check_cycle(file: m.FactorFile, factors: Mapping[str, m.FactorFile]) -> Fin
                 ("made_of",), found, "factors made of others that lead to figures", "take one part out"
             )
             return
-        if name not in seen and name in factors:
-            seen.add(name)
+        if len(trail) > FACTOR_DEPTH_MAX:
+            found = "more than so many deep: " + " is made of ".join((*trail, name))
+            yield Finding(
+                ("made_of",), found, f"at most {FACTOR_DEPTH_MAX} levels", "name the parts themselves"
+            )
+            return
+        if deepest.get(name, 0) < len(trail) and name in factors and name not in trail:
+            deepest[name] = len(trail)
             waiting += [(part.factor, (*trail, name)) for part in factors[name].made_of or []]
 
 

@@ -17,7 +17,10 @@ def run_example(book: RuleBook, file: m.BehaviourFile, index: int, example: m.Ex
     quantity = Decimal(example.quantity.amount.numerator) / Decimal(example.quantity.amount.denominator)
     unit = example.unit or file.quantity.unit
     try:
-        result = assess(book, file.id, quantity, unit, example.on, dict(example.attributes), example.province)
+        attributes = dict(example.attributes)
+        result = assess(
+            book, file.id, quantity, unit, example.on, attributes, example.province, example.evidence
+        )
     except Rejected as refusal:
         if refusal.code != example.refused:
             wanted = f"the refusal {example.refused}" if example.refused else "results"
@@ -46,6 +49,10 @@ def run_example(book: RuleBook, file: m.BehaviourFile, index: int, example: m.Ex
     if example.booked_g is not None or result.energy_g == example.energy_g:
         wanted_g = example.energy_g if example.booked_g is None else example.booked_g
         compared.append(("booked_g", booked_g, wanted_g))
+    if example.points is not None:
+        compared.append(("points", result.points or 0, example.points))
+    if example.money_minor is not None:
+        compared.append(("money_minor", result.money_minor or 0, example.money_minor))
     for key, got, wanted in compared:
         if got != wanted:
             found = f"the example {example.name!r} gives {got:,}"

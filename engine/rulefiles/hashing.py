@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from engine.rulefiles.scalars import Exact
 
-FORMAT = 1
+FORMAT = 2  # 1: without year tables, choices, measures and points
 
 
 def content_hash(models: Mapping[str, BaseModel]) -> str:

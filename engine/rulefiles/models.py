@@ -8,10 +8,54 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from engine.rulefiles.cited_models import (  # noqa: F401  (one name for the models of all files: m.TermRow)
+    CHOICES_MAX,
+    Cited,
+    DatedValue,
+    Measured,
+    Names,
+    Picked,
+    Series,
+    Sourced,
+    Strict,
+)
+from engine.rulefiles.formula_models import (  # noqa: F401  (one name for the models of all files: m.TermRow)
+    AvoidedFormula,
+    ConstantAvoidedFormula,
+    ConstantFormula,
+    ConstantPoints,
+    DifferenceFormula,
+    EnergyFormula,
+    Extent,
+    FactorFormula,
+    Formula,
+    LegsFormula,
+    MixInForce,
+    ModeMixFormula,
+    ModeRow,
+    MoneyRules,
+    NoneFormula,
+    PointsFormula,
+    PointsRules,
+    PointStep,
+    PointStepsInForce,
+    RatioFormula,
+    RatioPoints,
+    ScenarioFormula,
+    StepAvoidedFormula,
+    StepPoints,
+    StepRow,
+    StepsInForce,
+    StepTableFormula,
+    StockFormula,
+    TermRow,
+    Uncertain,
+)
 from engine.rulefiles.scalars import (
     AttributeName,
+    Choice,
     Currency,
     Day,
     Id,
@@ -24,57 +68,15 @@ from engine.rulefiles.scalars import (
     Truth,
     Whole,
     Written,
+    Year,
 )
 
-# --- shared shapes ----------------------------------------------------------------------------------
+TABLE_REGIONS_MAX = 400
+TABLE_YEARS_MAX = 60
+ITEMS_MAX = 48
 
 
-class Strict(BaseModel):
-    """Unknown keys are refused; nothing is guessed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Names(Strict):
-    """A name or sentence in both languages."""
-
-    zh: Text = Field(description="in Chinese")
-    en: Text = Field(description="in English")
-
-
-class Sourced(Strict):
-    """Something that rests on sources."""
-
-    references: list[Id] = Field(min_length=1, description="ids from references.yaml that it rests on")
-
-
-class Cited(Sourced):
-    """A number, or numbers, with sources."""
-
-    confidence: Literal["documented", "derived", "assumed"] = Field(
-        description="documented: a source says it; derived: worked out from such; assumed: our own choice"
-    )
-    because: Text | None = Field(
-        default=None, description="how it was worked out, or why it was chosen; required unless documented"
-    )
-
-
-class DatedValue(Cited):
-    """A number from a day on, with its sources."""
-
-    value: Number | None = Field(
-        description="the number, exact: 80, 0.16725 or 296/18040; null ends it from this day"
-    )
-
-
-Series = Annotated[dict[Day, DatedValue], Field(min_length=1)]
-
-
-class Measured(Strict):
-    """Dated numbers with a unit of their own."""
-
-    unit: Text = Field(description="unit, such as km/step or g/order")
-    values: Series = Field(description="numbers by the day from which they are in force")
+# --- references -------------------------------------------------------------------------------------
 
 
 class Reference(Strict):
@@ -106,21 +108,39 @@ class FactorFigure(Cited):
     """A factor's figure for a region."""
 
     region: Region = Field(description="ISO 3166 code: country or province; XX for the world")
-    year: Whole = Field(description="the year that the figure describes")
+    year: Year = Field(description="the year that the figure describes")
     from_: Day = Field(alias="from", description="first day on which the game uses it")
     value: Number = Field(description="the figure, in the factor's unit")
     table: Text = Field(description="table, sheet, row or page in the source")
+
+
+class FactorTable(Cited):
+    """Figures of many regions and years from one publication."""
+
+    table: Text = Field(description="table, sheet, row or page in the source")
+    from_: Day = Field(alias="from", description="first day on which the game uses them")
+    values: Annotated[
+        dict[Region, Annotated[dict[Year, Number], Field(min_length=1, max_length=TABLE_YEARS_MAX)]],
+        Field(min_length=1, max_length=TABLE_REGIONS_MAX),
+    ] = Field(description="figures by region and by the year that they describe, in the factor's unit")
+
+
+class PartAmount(Strict):
+    """Dated numbers of a part, with a unit of their own."""
+
+    unit: Text = Field(description="unit, such as g/set")
+    values: Series = Field(description="numbers by the day from which they are in force")
 
 
 class FactorPart(Strict):
     """So much of another factor."""
 
     factor: Id = Field(description="id of the other factor")
-    amount: Measured = Field(description="how much of it goes into one unit of this factor")
+    amount: PartAmount = Field(description="how much of it goes into one unit of this factor")
 
 
 class FactorFile(Strict):
-    """factors/<id>.yaml: either `figures` or `made_of`."""
+    """factors/<id>.yaml: `figures` or `tables` or both, or else `made_of`."""
 
     id: Id = Field(description="the file's name without .yaml")
     names: Names = Field(description="what it is called")
@@ -129,116 +149,15 @@ class FactorFile(Strict):
     fallback: list[Region] = Field(
         default_factory=list, description="regions tried after the user's province and country, in this order"
     )
-    figures: list[FactorFigure] | None = Field(default=None, description="figures by region and day")
+    figures: list[FactorFigure] | None = Field(
+        default=None, description="single figures by region, year and day"
+    )
+    tables: list[FactorTable] | None = Field(
+        default=None, description="figures of many regions and years, a table for each publication"
+    )
     made_of: list[FactorPart] | None = Field(
         default=None, description="other factors that this one is the sum of"
     )
-
-
-# --- formulas ---------------------------------------------------------------------------------------
-
-
-class NoneFormula(Strict):
-    """Nothing is credited."""
-
-    method: Literal["none"]
-    reason: Text = Field(description="why nothing is credited")
-
-
-class ConstantFormula(Strict):
-    """The same grams for every activity."""
-
-    method: Literal["constant_per_event"]
-    grams: Series = Field(description="grams for one activity, whatever its quantity")
-
-
-class RatioFormula(Strict):
-    """Grams for each unit reported."""
-
-    method: Literal["factor_times_quantity"]
-    grams_per_unit: Series = Field(description="grams for each unit of the behaviour")
-
-
-class StepRow(Strict):
-    """A step of a table."""
-
-    from_quantity: Number = Field(description="quantity from which the step counts")
-    grams: Number = Field(description="grams for the activity on this step")
-
-
-class StepsInForce(Cited):
-    """A table of steps from a day on."""
-
-    steps: list[StepRow] = Field(min_length=1, description="rising in from_quantity and in grams")
-
-
-class StepTableFormula(Strict):
-    """Grams by steps of the quantity."""
-
-    method: Literal["step_table"]
-    tables: Annotated[dict[Day, StepsInForce], Field(min_length=1)]
-
-
-class TermRow(Strict):
-    """A line of a scenario."""
-
-    factor: Id = Field(description="id of a factor")
-    amount: Measured | None = Field(
-        default=None, description="how much of it for one functional unit; one, when left out"
-    )
-
-
-class Extent(Strict):
-    """How the reported quantity becomes functional units."""
-
-    unit: Text = Field(description="the functional unit, such as pkm, or the behaviour's own unit")
-    per_unit: Measured | None = Field(default=None, description="functional units in one reported unit")
-    attribute: AttributeName | None = Field(
-        default=None, description="a number attribute that tells the functional units of this very act"
-    )
-
-
-class Formula(Strict):
-    """What formulas of avoided emissions share."""
-
-    extent: Extent = Field(description="the functional unit and how it follows from what is reported")
-    share: Series | None = Field(
-        default=None, description="share of the acts that really replace the baseline; all, when left out"
-    )
-    uncertainty_pct: Series = Field(description="relative 95 % half-width of the result, in per cent")
-
-
-class FactorFormula(Formula):
-    """A factor times a quantity."""
-
-    method: Literal["factor_times_quantity"]
-    factor: TermRow = Field(description="what each functional unit saves")
-
-
-class DifferenceFormula(Formula):
-    """What would have happened minus what happened."""
-
-    method: Literal["baseline_minus_project"]
-    baseline: list[TermRow] = Field(min_length=1, description="what would have happened otherwise")
-    project: list[TermRow] = Field(
-        description="what happened; an empty list when it emits nothing within the boundary"
-    )
-
-
-class ConstantAvoidedFormula(Strict):
-    """The same avoided grams for every activity."""
-
-    method: Literal["constant_per_event"]
-    grams: Series = Field(description="grams of CO2e avoided by one activity")
-    uncertainty_pct: Series = Field(description="relative 95 % half-width of the result, in per cent")
-
-
-EnergyFormula = Annotated[
-    NoneFormula | ConstantFormula | RatioFormula | StepTableFormula, Field(discriminator="method")
-]
-AvoidedFormula = Annotated[
-    NoneFormula | ConstantAvoidedFormula | FactorFormula | DifferenceFormula, Field(discriminator="method")
-]
 
 
 # --- behaviours -------------------------------------------------------------------------------------
@@ -256,13 +175,38 @@ class QuantityRules(Strict):
 class AttributeRules(Strict):
     """A further field that sources may send."""
 
-    kind: Literal["number", "instant"] = Field(description="a number, or an RFC 3339 instant")
+    kind: Literal["number", "numbers", "instant", "choice", "legs", "account"] = Field(
+        description="a number; several numbers (350 342.5 361); an RFC 3339 instant; one of the choices; legs of a"
+        " trip (metro:8.2 bus:3), each a choice and a number; or an opaque text that caps count by"
+    )
     required: Truth = Field(description="whether an activity without it is refused")
     description: Text = Field(description="what it says")
     unit: Text | None = Field(default=None, description="unit of a number")
     decimals: Whole = Field(default=0, description="decimal places of a number")
     min: Series | None = Field(default=None, description="smallest number accepted")
     max: Series | None = Field(default=None, description="largest number accepted")
+    choices: Annotated[dict[Choice, Names], Field(min_length=1, max_length=CHOICES_MAX)] | None = Field(
+        default=None, description="what may be chosen, and modes of legs, with their names"
+    )
+    default: Choice | None = Field(
+        default=None, description="the choice that is taken where none is sent; only where it is not required"
+    )
+    most: Whole = Field(default=12, description=f"how many numbers or legs there may be, up to {ITEMS_MAX}")
+
+
+class MeasureRules(Strict):
+    """A number worked out of what is reported, for formulas to use like an attribute."""
+
+    method: Literal["below_own_mean"] = Field(
+        description="how far the quantity lies below the mean of earlier ones; nothing where it does not"
+    )
+    of: AttributeName = Field(description="the attribute that holds the earlier ones: a number or numbers")
+    gives: Literal["amount", "per_cent"] = Field(
+        description="the difference in the unit of the quantity, or in per cent of the mean (unit %)"
+    )
+    least_pct: Series | None = Field(
+        default=None, description="per cent below the mean from which it counts; less counts as nothing"
+    )
 
 
 class EvidenceRow(Strict):
@@ -281,8 +225,14 @@ class CapRules(Strict):
     event_g: Series | None = Field(default=None, description="grams of one activity")
     day_g: Series | None = Field(default=None, description="grams of a local day")
     month_g: Series | None = Field(default=None, description="grams of a local calendar month")
+    year_g: Series | None = Field(default=None, description="grams of a local calendar year")
     day_count: Series | None = Field(default=None, description="activities of a local day")
     month_count: Series | None = Field(default=None, description="activities of a local calendar month")
+    year_count: Series | None = Field(default=None, description="activities of a local calendar year")
+    month_count_per_account: Series | None = Field(
+        default=None,
+        description="activities of a local calendar month with the same account (an attribute of that kind)",
+    )
 
 
 class BallRules(Strict):
@@ -336,6 +286,9 @@ class Example(Strict):
     attributes: dict[AttributeName, Written] = Field(
         default_factory=dict, description="the attributes reported"
     )
+    evidence: Id | None = Field(
+        default=None, description="the kind of evidence that the source has; the first row's, when left out"
+    )
     energy_g: Whole | None = Field(
         default=None, description="energy of the activity after the cap for one activity, in grams"
     )
@@ -344,6 +297,8 @@ class Example(Strict):
         description="energy after the gram caps of an otherwise empty day; as energy_g, when left out",
     )
     avoided_mg: Whole | None = Field(default=None, description="avoided emissions, in milligrams CO2e")
+    points: Whole | None = Field(default=None, description="points, where the behaviour has them")
+    money_minor: Whole | None = Field(default=None, description="what the points pay, in minor units")
     refused: Text | None = Field(
         default=None, description="the code with which the activity is refused, in place of results"
     )
@@ -380,10 +335,14 @@ class BehaviourFile(Strict):
     attributes: dict[AttributeName, AttributeRules] = Field(
         default_factory=dict, description="further fields that sources may send"
     )
+    measures: dict[AttributeName, MeasureRules] = Field(
+        default_factory=dict, description="numbers worked out of what is reported"
+    )
     evidence: list[EvidenceRow] = Field(min_length=1, description="what a source must be able to show")
     scenario: Scenario = Field(description="the scenarios behind the avoided emissions, in words")
     energy: EnergyFormula = Field(description="the game's grams")
     avoided: AvoidedFormula = Field(description="avoided emissions")
+    points: PointsRules | None = Field(default=None, description="points of a scheme, beside energy")
     caps: CapRules = Field(default_factory=CapRules, description="ceilings for one user")
     ball: BallRules = Field(description="how its energy balls live")
     examples: list[Example] = Field(min_length=1, description="worked examples, run at every load")

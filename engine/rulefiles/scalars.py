@@ -20,6 +20,7 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?")
 FRACTION = re.compile(r"(0|[1-9][0-9]{0,14})/([1-9][0-9]{0,14})")
 PUBLISHED = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?|undated")
 YEAR_MIN, YEAR_MAX = 2000, 2100
+FIGURE_YEAR_MIN = 1990
 
 
 def wrong(found: object, expected: str, fix: str) -> PydanticCustomError:
@@ -91,6 +92,20 @@ def day_of(found: object) -> date:
     )
 
 
+def _year(found: object) -> int:
+    if (
+        isinstance(found, str)
+        and re.fullmatch(r"[0-9]{4}", found)
+        and FIGURE_YEAR_MIN <= int(found) <= YEAR_MAX
+    ):
+        return int(found)
+    raise wrong(
+        found,
+        f"a year from {FIGURE_YEAR_MIN} to {YEAR_MAX}",
+        "write the year that the figure describes, as 2023",
+    )
+
+
 def _month_day(found: object) -> tuple[int, int]:
     if isinstance(found, str) and re.fullmatch(r"[0-9]{2}-[0-9]{2}", found) and found != "02-29":
         try:
@@ -156,6 +171,20 @@ AttributeName = Annotated[
         "write it like completed_at",
     ),
     WithJsonSchema({"type": "string"}),
+]
+Choice = Annotated[
+    str,
+    _matching(
+        re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"),
+        "a choice of letters, digits, point, hyphen and _, at most 40",
+        "write it like up-to-1.6l",
+    ),
+    WithJsonSchema({"type": "string"}),
+]
+Year = Annotated[
+    int,
+    PlainValidator(_year),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string", "pattern": r"^\d{4}$"}]}),
 ]
 Link = Annotated[
     str,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from engine.rulefiles.checks import Finding
+from engine.rulefiles.cited_models import Picked
 from engine.rulefiles.reading import Document, Step, TreePath
 
 KINDS = {
@@ -127,11 +128,17 @@ def _choose(annotation: Any, tree: Any) -> Any:
     if get_origin(annotation) not in (Union, types.UnionType):
         return annotation
     choices = [_choose(choice, tree) for choice in get_args(annotation) if choice is not type(None)]
+    if isinstance(tree, dict) and any(_is_picked(choice) for choice in choices):
+        choices = [choice for choice in choices if _is_picked(choice) == ("by" in tree)]
     method = tree.get("method") if isinstance(tree, dict) else None
     for choice in choices:
         if method in _methods(choice):
             return choice
     return choices[0] if len(choices) == 1 else None
+
+
+def _is_picked(choice: Any) -> bool:
+    return isinstance(choice, type) and issubclass(choice, Picked)
 
 
 def _methods(choice: Any) -> tuple[Any, ...]:

@@ -9,7 +9,8 @@ import pytest
 
 from engine.core.errors import Rejected
 from engine.core.quantify import assess
-from engine.core.rules import Dated, RuleBook
+from engine.core.rules import RuleBook
+from engine.core.values import Dated
 from tests.rules.pack import SAVING, Pack
 
 CITE = "confidence: documented, references: [scheme]"

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.formulas import NoAmount, Ratio
 from engine.core.quantify import assess, plain, recount
-from engine.core.rules import Behaviour, BehaviourInForce, Dated, NoAmount, Ratio, RuleBook, Value
+from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
+from engine.core.values import Dated, Value
 from tests.rules.pack import SAVING, Pack
 
 ON = date(2026, 11, 22)

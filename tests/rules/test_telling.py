@@ -31,7 +31,7 @@ def test_the_words_of_a_ride(shipped: RuleBook) -> None:
         "80 g (documented, from 2016-01-01 [guide-freep]) for the activity",
         "distance_km was reported: 10 pkm",
         "baseline: 1 km/pkm (assumed, from 2016-01-01 [saxaul-notes]) × car 598/2200 kgCO2e/km",
-        "of CN-BJ 2019, not of 2026 = 271.818181… g for each pkm",
+        "of CN-BJ 2019, not of 2026: 7 years earlier = 271.818181… g for each pkm",
         "project: bus 598/8800 kgCO2e/pkm",
         "baseline minus project: 203.863636… g for each pkm",
         "a share of 0.25 (assumed",
