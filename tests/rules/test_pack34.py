@@ -71,7 +71,7 @@ WATER = Decimal("0.1913") + Decimal("0.17088")
 def mix(car: Decimal, bus: Decimal, metro: Decimal, grid: Decimal) -> Decimal:
     """What a kilometre by shared e-bike saves."""
     own = Decimal("0.012") * grid
-    return car * 12 / 100 + bus * 33 / 100 + metro * 5 / 100 + own * 20 / 100 - own
+    return car * 10 / 100 + bus * 35 / 100 + metro * 5 / 100 + own * 20 / 100 - own
 
 
 def sold(goods: str) -> dict[str, object]:
