@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from engine.cli.app import app
 from engine.core.errors import Rejected
 from engine.core.quantify import assess, booked_alone_g
 from engine.core.rules import RuleBook
@@ -64,6 +66,20 @@ PAPER, BOARD, LDPE, HDPE, PP, FILM, WOOD = (
 IT, SMALL_APPLIANCE, CLOTHES = Decimal("24.86547556"), Decimal("5.64794563"), Decimal("22.31")
 METAL = Decimal("3.47311953") - Decimal("1.70642359")
 SCRAP = Decimal("0.00898311") - Decimal("0.00468568")
+MILE, POUND, SHORT_TON = Fraction("1.609344"), Fraction("0.45359237"), Fraction("907.18474")  # km, kg, kg
+CAR_US, BUS_US, METRO_US = (
+    (Fraction(co2) + (Fraction(ch4) * 28 + Fraction(n2o) * 265) / 1000) / MILE
+    for co2, ch4, n2o in (
+        ("0.297", "0.0059", "0.0053"),
+        ("0.066", "0.0046", "0.0019"),
+        ("0.093", "0.0075", "0.001"),
+    )
+)
+GRID_US = Fraction("771.523") * POUND / 1000
+SCRAP_US = 20 / SHORT_TON - Fraction(
+    "0.00468568"
+)  # landfill of the American table, collecting of the British one
+METAL_US = Fraction(METAL) * 4 / 5
 KIT = PP * 30 + HDPE * 20 + BOARD * 20 + FILM * 3
 WATER = Decimal("0.1913") + Decimal("0.17088")
 
@@ -143,6 +159,10 @@ RECKONED: list[tuple[str, str, str, dict[str, object], str | None, int, Decimal 
     ("efficient-appliance", "1", "appliance", bought("air-conditioner"), None, 18_400, 150 * GRID),
     ("efficient-appliance", "1", "appliance", bought("refrigerator"), "CN-YN", 9_200, 75 * GRID_YN),
     ("green-hotel", "1", "stay", {"checked_out_at": DONE}, None, 100, KIT / 1000),
+    ("bus", "1", "ride", {}, "US-CA", 80, 6 * (CAR_US - BUS_US) / 4),
+    ("metro", "1", "ride", {}, "US-NY", 52, 10 * (CAR_US - METRO_US) / 4),
+    ("ev-charging", "10", "kWh", {}, "US-NY", 200, 10 * (CAR_US * 100 / 15 - GRID_US)),
+    ("device-recycling", "1", "device", passed_on("television"), "US-CA", 3000, 2 * SCRAP_US + METAL_US),
     ("power-saving", "180", "kWh", read("210", "190"), None, 100, 20 * GRID),
     ("power-saving", "191", "kWh", read("210", "190"), None, 0, 0),
     ("power-saving", "100.5", "kWh", read("161"), "CN-YN", 300, Decimal("60.5") * GRID_YN),
@@ -297,8 +317,10 @@ def test_when_balls_ripen(shipped: RuleBook) -> None:
 def test_how_sure_the_numbers_are_is_what_the_files_say() -> None:
     text = "\n".join(file.read_text(encoding="utf-8") for file in shipped_rules().rglob("*.yaml"))
     written = {one: len(re.findall(rf"\bconfidence: {one}\b", text)) for one in CONFIDENCES}
-    report = check_rulebook()
-    assert dict(report.values) == written
+    assert dict(check_rulebook().values) == written
+    told = CliRunner().invoke(app, ["rules", "check"])
+    assert told.exit_code == 0
+    assert "values: " + ", ".join(f"{written[one]} {one}" for one in CONFIDENCES) in told.output
     assert min(written.values()) > 30
 
 
@@ -315,6 +337,16 @@ def test_every_factor_is_used_by_a_behaviour(shipped: RuleBook) -> None:
                 waiting.append(part.factor)
     assert used == set(shipped.factors)
     assert check_rulebook().warnings == ()
+
+
+def test_every_figure_can_be_taken(shipped: RuleBook) -> None:
+    for factor in shipped.factors.values():
+        assert bool(factor.by_region) != bool(factor.parts)
+        for region, figures in factor.by_region.items():
+            for figure in figures:
+                user = None if region in factor.fallback else region
+                taken = factor.find(max(date(figure.year, 7, 1), figure.value.since), user)
+                assert taken == figure, (factor.id, region, figure.year)
 
 
 def test_british_figures_are_those_of_the_tables(shipped: RuleBook, shared_folder: Path) -> None:
