@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ MARK = re.compile(r"<!-- made: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 HEAD = "| behaviour | | a typical act | energy | avoided CO2e | caps | evidence | others see |"
 
 
+@cache
 def behaviour_files() -> dict[str, m.BehaviourFile]:
     """The shipped behaviours by id, as their files say."""
     found = {}
@@ -40,9 +42,8 @@ def typical(rules: RuleBook, file: m.BehaviourFile) -> tuple[m.Example, Assessme
     return example, assess(rules, file.id, quantity, unit, example.on, sent, example.province)
 
 
-def category(name: str) -> Iterator[str]:
+def category(rules: RuleBook, name: str) -> Iterator[str]:
     """The behaviours of a category, a row each."""
-    rules = load_rulebook()
     yield HEAD
     yield "|---|---|---|---|---|---|---|---|"
     for file in behaviour_files().values():
@@ -123,7 +124,8 @@ def reasons() -> Iterator[str]:
 def page_with_tables(page: str) -> str:
     """The page with fresh tables between its marks."""
     made: dict[str, Any] = {"counts": counts, "points-only": reasons}
-    made |= {name: lambda name=name: category(name) for name in CATEGORIES}
+    rules = load_rulebook()
+    made |= {name: partial(category, rules, name) for name in CATEGORIES}
     return MARK.sub(
         lambda mark: "\n".join([f"<!-- made: {mark[1]} -->", *made[mark[1]](), "<!-- end -->"]), page
     )

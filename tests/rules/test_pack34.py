@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
-from engine.core.quantify import assess
+from engine.core.quantify import assess, describe
 from engine.core.rules import RuleBook
 from engine.rulebook import check_rulebook, shipped_rules
 from engine.rulefiles import models as m
@@ -70,6 +70,23 @@ def test_each_has_two_formulas_and_examples_of_use_and_refusal() -> None:
             assert not any(avoided) and len(file.avoided.reason) > 40, name
         else:
             assert any(avoided), name
+
+
+def test_each_example_can_be_told_in_words(shipped: RuleBook) -> None:
+    for file in behaviour_files().values():
+        for example in file.examples:
+            if example.refused is not None:
+                continue
+            quantity, unit = Decimal(example.quantity.text), example.unit or file.quantity.unit
+            sent: dict[str, object] = dict(example.attributes)
+            worth = assess(
+                shipped, file.id, quantity, unit, example.on, sent, example.province, example.evidence
+            )
+            told = describe(worth.trace, shipped)
+            assert told[0].startswith(f"{file.names.en}, ")
+            assert any(f"result {worth.energy_g:,} g" in line for line in told)
+            if not isinstance(file.avoided, m.NoneFormula):
+                assert any(f"result {worth.avoided_mg:,} mg CO2e, give or take" in line for line in told)
 
 
 def test_others_see_grams_only_where_more_would_tell_too_much(shipped: RuleBook) -> None:
