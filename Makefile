@@ -32,6 +32,8 @@ format: $(VENV)/.ready-test ## put the code into its one form
 docs: $(VENV)/.ready-test ## renew what the documents take from the code
 	$(BIN)/python -m tests.house.settings_table
 	$(BIN)/python -m tests.realtime.describe
+	$(BIN)/python -m tests.rules.docs_tables
+	$(BIN)/python -m tests.rules.behaviour_page
 
 bench: $(VENV)/.ready-load ## the benchmark table (minutes; nothing else should run beside it)
 	$(BIN)/python -m loadtest $(ARGS)
