@@ -31,6 +31,7 @@ from engine.clock import Clock
 from engine.core.rules import RuleBook
 from engine.domain import GAME, JOBS
 from engine.explain import explain_ball
+from engine.in_force import FixedRules
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -188,7 +189,7 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
     stack.push_async_callback(db.close)
     clock = Clock()
     hub = Hub(Limits(), epoch)
-    writer = Writer(db, [GAME, JOBS], rules, hub, clock, made.queue_commands_max)
+    writer = Writer(db, [GAME, JOBS], FixedRules(rules), hub, clock, made.queue_commands_max)
     writer.start()
     stack.push_async_callback(writer.stop)
 
