@@ -164,6 +164,11 @@ class RulesInForce:
         await self._read({one: await stored_files(reader, one) for one in missing})
         self._known_until = now + LEAD_MS - 1 if self._is_shared else ALWAYS
 
+    @property
+    def count(self) -> int:
+        """How many approved editions this process knows of."""
+        return len(self._rows)
+
     # --- what is kept -----------------------------------------------------------------------------
 
     def keep(self, book: RuleBook) -> None:

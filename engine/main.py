@@ -279,6 +279,8 @@ def _parts(engine: Engine) -> Parts:
         reads=reads,
         tokens=tokens,
         explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
+        publisher=engine.publisher,
+        in_force=engine.in_force,
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),

@@ -28,6 +28,7 @@ from engine.core.editions import (
     edition_facts,
     for_all_at,
     rollback_target,
+    with_ends,
 )
 from engine.core.errors import Rejected
 from engine.core.rules import RuleBook
@@ -73,8 +74,7 @@ async def edition_of(reader: Reader, number: int) -> Edition:
 
 async def history(reader: Reader, now: int, limit: int = HISTORY_MAX) -> list[dict[str, object]]:
     """Who put what in force when, for whom and why; newest first."""
-    rows = await editions(reader, "number > (SELECT coalesce(max(number), 0) FROM editions) - ?", limit)
-    return [edition_facts(row, now) for row in rows]
+    return [edition_facts(row, now) for row in with_ends(await editions(reader))[:limit]]
 
 
 async def current(reader: Reader, now: int) -> dict[str, object]:
@@ -99,6 +99,56 @@ async def made_by(
     begun = [row for row in rows if row.counts_at(accepted_at)]
     found = begun or rows
     return files, max(found, key=lambda row: row.number) if found else None
+
+
+async def books(reader: Reader, limit: int = 64) -> list[RuleBook]:
+    """The rulebooks of the newest approved editions that this version can read, each once."""
+    rows = await editions(reader, "state = ?", APPROVED)
+    found: list[RuleBook] = []
+    for rules_hash in list(dict.fromkeys(row.hash for row in rows))[:limit]:
+        files = await stored_files(reader, rules_hash)
+        try:
+            found.append(await asyncio.to_thread(book_of, files or {}, rules_hash))
+        except RulebookError:
+            log.warning("rulebook %s can't be read by this version", rules_hash[:12])
+    return found
+
+
+async def rules_in_force(db: Database, folder: Path | None, now: int) -> RuleBook:
+    """The rulebook in force for all, for commands that only read; the folder's where nothing was ever in force.
+
+    Raises RulebookError, DatabaseAway.
+    """
+    async with db.snapshot() as reader:
+        latest = for_all_at(await editions(reader, "state = ?", APPROVED), now)
+        files = await stored_files(reader, latest.hash) if latest else None
+    if latest is None or files is None:
+        return load_rulebook(folder)
+    return await asyncio.to_thread(book_of, files, latest.hash)
+
+
+async def in_words(db: Database, now: int) -> str | None:
+    """What is in force, in a line, after reading it; None where nothing ever was. Raises RulebookError."""
+    async with db.snapshot() as reader:
+        rows = await editions(reader, "state = ?", APPROVED)
+        latest, canary = for_all_at(rows, now), canary_at(rows, now)
+        if latest is None:
+            return None
+        for edition in (latest, canary):
+            if edition is not None:
+                files = await stored_files(reader, edition.hash)
+                await asyncio.to_thread(book_of, files or {}, edition.hash)
+    told = f"{latest.number} of {len(rows)}, rulebook {latest.hash[:12]} ({latest.origin})"
+    return told + (f"; canary {canary.number} for {canary.share / 100:g} %" if canary else "")
+
+
+async def difference(db: Database, folder: Path | None, now: int) -> str | None:
+    """What to warn of where a folder was named but the database counts."""
+    async with db.snapshot() as reader:
+        rows = await editions(reader, "state = ?", APPROVED)
+    if all(edition.origin == FOLDER for edition in rows):
+        return None
+    return _difference(folder, for_all_at(rows, now))
 
 
 # --- starting -------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ counts for, who proposed it and who approved it. Rows are filled in and never ch
 past instant stays answerable. Whether the files of a rulebook are sound is judged before a command is made.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine.core.canary import EVERYBODY
 from engine.core.state import Commitment, Shelf, ShelfKind, State
@@ -270,6 +271,17 @@ def rollback_target(editions: Sequence[Edition], now: int, to: int | None) -> Ed
 
 def _place(edition: Edition) -> tuple[int, int]:
     return (edition.from_at or 0, edition.number)
+
+
+def with_ends(editions: Sequence[Edition]) -> list[Edition]:
+    """The same editions, where those for all end when the next one begins."""
+    begins = sorted(_place(one) for one in editions if one.is_for_all and one.state == APPROVED)
+    found = []
+    for one in editions:
+        after = bisect_right(begins, _place(one))
+        ends = one.is_for_all and one.state == APPROVED and after < len(begins)
+        found.append(replace(one, until_at=begins[after][0]) if ends else one)
+    return found
 
 
 def is_same_person(one: str, other: str) -> bool:

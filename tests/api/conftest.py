@@ -32,6 +32,7 @@ from engine.core.rules import RuleBook
 from engine.domain import GAME, JOBS
 from engine.explain import explain_ball
 from engine.in_force import FixedRules
+from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -206,6 +207,7 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
         reads=Snapshots(db, rules, clock, epoch),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
+        publisher=Publisher(db, writer.submit_all, clock.now_ms),
     )
 
 
