@@ -29,7 +29,13 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 async def test_alive_and_ready(api: Api) -> None:
     assert (await api.http.get("/healthz")).json() == {"status": "ok"}
     ready = await api.http.get("/readyz")
-    told = {"status": "ready", "write": "ok", "delivery": "ok", "rulebook": api.parts.rules().hash, "edition": 0}
+    told = {
+        "status": "ready",
+        "write": "ok",
+        "delivery": "ok",
+        "rulebook": api.parts.rules().hash,
+        "edition": 0,
+    }
     assert (ready.status_code, ready.json()) == (200, told)
 
 
