@@ -19,6 +19,7 @@ from engine.check import audit
 from engine.clock import Clock
 from engine.core.canary import is_chosen
 from engine.core.commands import AddSource, FundProgramme, GrantStock, LinkSource, OpenAccount, RedeemOffer
+from engine.core.editions import LookAtEditions
 from engine.core.rules import RuleBook
 from engine.core.units import DAY_MS, local_day
 from engine.demo.people import new_key
@@ -96,6 +97,7 @@ class Game:
         told = reply(await self.engine.publisher.propose(None, files, "lin", "a trial", **fields))
         told = reply(await self.engine.publisher.approve(None, told["edition"], "ana"))
         self.wait()
+        await self.do(LookAtEditions())  # reads know what the last group knew
         return told
 
     def wait(self) -> None:
