@@ -16,6 +16,7 @@ from engine.api.fields import Body, DisplayName, Instant, answer, plain_text
 from engine.api.parts import Parts
 from engine.api.problems import refusals
 from engine.core.canary import EVERYBODY
+from engine.core.editions import is_same_person
 from engine.core.errors import Rejected
 from engine.core.units import instant
 from engine.in_force import stored_files
@@ -145,6 +146,8 @@ class Kept(BaseModel):
     files: dict[str, str]
 
 
+Person = Annotated[str | None, Depends(operator_caller)]
+
 _JUDGED = ("rulebook_broken", "edited_in_place", "over_budget", "rules_moved", "already_in_force")
 _BUSY = ("canary_running", "canary_programmes", "edition_planned")
 
@@ -184,8 +187,9 @@ async def files(parts: Engine, edition: EditionPath) -> Response:
     response_model=Edition,
     responses=refusals(*_JUDGED, *_BUSY, "too_many_proposals", "key_reused"),
 )
-async def propose(parts: Engine, key: IdempotencyKey, body: Proposal) -> Response:
+async def propose(parts: Engine, person: Person, key: IdempotencyKey, body: Proposal) -> Response:
     """Check a rulebook and propose it, for all or as a canary. It counts once a second person approves it."""
+    _check_name(parts, person, body.by)
     wanted_at = None if body.from_at is None else instant(body.from_at)
     share = round(body.share_pct * EVERYBODY / 100)
     outcome = await parts.publisher.propose(
@@ -201,8 +205,11 @@ async def propose(parts: Engine, key: IdempotencyKey, body: Proposal) -> Respons
         *_JUDGED, *_BUSY, "unknown_edition", "rulebook_missing", "not_proposed", "own_proposal", "key_reused"
     ),
 )
-async def approve(parts: Engine, edition: EditionPath, key: IdempotencyKey, body: Approval) -> Response:
+async def approve(
+    parts: Engine, person: Person, edition: EditionPath, key: IdempotencyKey, body: Approval
+) -> Response:
     """Put a proposed edition in force; by a second person."""
+    _check_name(parts, person, body.by)
     return answer(await parts.publisher.approve(key, edition, body.by, body.overrides.given()))
 
 
@@ -213,8 +220,11 @@ async def approve(parts: Engine, edition: EditionPath, key: IdempotencyKey, body
         *_JUDGED, *_BUSY, "unknown_edition", "rulebook_missing", "not_running", "own_proposal", "key_reused"
     ),
 )
-async def promote(parts: Engine, edition: EditionPath, key: IdempotencyKey, body: Promotion) -> Response:
+async def promote(
+    parts: Engine, person: Person, edition: EditionPath, key: IdempotencyKey, body: Promotion
+) -> Response:
     """Put a running canary in force for all; by a second person."""
+    _check_name(parts, person, body.by)
     return answer(await parts.publisher.promote(key, edition, body.by, body.why, body.overrides.given()))
 
 
@@ -223,8 +233,11 @@ async def promote(parts: Engine, edition: EditionPath, key: IdempotencyKey, body
     response_model=Edition,
     responses=refusals("unknown_edition", "not_running", "key_reused"),
 )
-async def withdraw(parts: Engine, edition: EditionPath, key: IdempotencyKey, body: Withdrawal) -> Response:
+async def withdraw(
+    parts: Engine, person: Person, edition: EditionPath, key: IdempotencyKey, body: Withdrawal
+) -> Response:
     """Take back a proposal or a planned edition, or end a canary."""
+    _check_name(parts, person, body.by)
     return answer(await parts.publisher.withdraw(key, edition, body.by, body.why))
 
 
@@ -242,9 +255,16 @@ async def withdraw(parts: Engine, edition: EditionPath, key: IdempotencyKey, bod
         "key_reused",
     ),
 )
-async def roll_back(parts: Engine, key: IdempotencyKey, body: Rollback) -> Response:
+async def roll_back(parts: Engine, person: Person, key: IdempotencyKey, body: Rollback) -> Response:
     """Undo what was published last: end the canary, or put the rulebook before in force again."""
+    _check_name(parts, person, body.by)
     return answer(await parts.publisher.roll_back(key, body.by, body.why, body.to))
+
+
+def _check_name(parts: Parts, person: str | None, by: str) -> None:
+    """Where operators have keys of their own, nobody acts in another's name, and the shared key in nobody's."""
+    if parts.settings.operators and (person is None or not is_same_person(person, by)):
+        raise Rejected("forbidden")
 
 
 @asynccontextmanager

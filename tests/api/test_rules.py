@@ -14,7 +14,7 @@ from engine.core.editions import FOLDER
 from engine.main import serving
 from engine.rulebook import shipped_rules
 from engine.rulefiles.packing import packed
-from engine.settings import Settings
+from engine.settings import Settings, SettingsError
 from tests.api.conftest import OPERATOR_KEY, SERVER_KEY, TOKEN_SECRET, new_key
 
 SHIPPED = packed(shipped_rules())
@@ -65,8 +65,11 @@ class Desk:
         return response.json()
 
 
+LIN, ANA = "lin-" + "l" * 40, "ana-" + "a" * 40
+
+
 @asynccontextmanager
-async def served(url: str) -> AsyncIterator[Desk]:
+async def served(url: str, **fields: Any) -> AsyncIterator[Desk]:
     settings = Settings(
         _env_file=None,
         database_url=url,
@@ -74,6 +77,7 @@ async def served(url: str) -> AsyncIterator[Desk]:
         server_key=SERVER_KEY,
         operator_key=OPERATOR_KEY,
         token_secret=TOKEN_SECRET,
+        **fields,
     )
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(settings))
@@ -207,3 +211,38 @@ async def test_unknown_editions(desk: Desk) -> None:
     assert (await desk.post("/rollback", 409))["code"] == "nothing_earlier"
     assert (await desk.post("/rollback", 404, to=9))["code"] == "unknown_edition"
     assert (await desk.call("GET", "/editions/0/files")).status_code == 422
+
+
+async def test_a_persons_own_key_says_who_they_are(sqlite_url: str) -> None:
+    async with served(sqlite_url, operators={"lin": LIN, "ana": ANA}) as desk:
+        body = {"by": "lin", "why": "w", "files": changed(70)}
+        for bearer in (OPERATOR_KEY, ANA):
+            refused = await desk.call("POST", "/editions", body, bearer)
+            assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+        assert (await desk.call("GET", "", None, LIN)).status_code == 200
+        assert (await desk.call("GET", "", None, OPERATOR_KEY)).status_code == 200
+        assert (await desk.call("POST", "/editions", body, LIN)).status_code == 201
+        for by, bearer, status, code in (
+            ("ana", LIN, 403, "forbidden"),
+            ("ana", OPERATOR_KEY, 403, "forbidden"),
+            ("lin", LIN, 403, "own_proposal"),
+        ):
+            refused = await desk.call("POST", "/editions/2/approve", {"by": by}, bearer)
+            assert (refused.status_code, refused.json()["code"]) == (status, code)
+        assert (await desk.call("POST", "/editions/2/approve", {"by": "Ana"}, ANA)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "operators",
+    [
+        {"lin": LIN, "Lin ": ANA},
+        {"lin": LIN, "ana": LIN},
+        {"lin": OPERATOR_KEY},
+        {"lin": "short"},
+        {" ": LIN},
+    ],
+)
+def test_operators_have_names_and_keys_of_their_own(operators: dict[str, str]) -> None:
+    settings = Settings(_env_file=None, operator_key=OPERATOR_KEY, server_key=SERVER_KEY, operators=operators)
+    with pytest.raises(SettingsError, match="SAXAUL_OPERATORS"):
+        settings.check()
