@@ -10,6 +10,7 @@ import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -160,7 +161,7 @@ class RulesInForce:
         self._take(await _approved(reader))
         current = self._for_all(now)
         counting = [*self._canaries(now), *([current] if current else [])]
-        missing = {row.hash for row in counting} - set(self._books)
+        missing = {row.hash for row in counting} - set(self._books) - set(self.unreadable)
         await self._read({one: await stored_files(reader, one) for one in missing})
         self._known_until = now + LEAD_MS - 1 if self._is_shared else ALWAYS
 
@@ -230,7 +231,6 @@ class RulesInForce:
                 self.unreadable[rules_hash] = f"{len(problem.problems)} problems: {problem.problems[0]}"
                 log.error("rulebook %s can't be read: %s", rules_hash[:12], problem)
                 continue
-            self.unreadable.pop(rules_hash, None)
             self._forget_some()
             self._books[rules_hash] = book
 
@@ -261,21 +261,29 @@ class RulesInForce:
     async def watch(
         self, db: Database, now_ms: Callable[[], int], look: Callable[[], Awaitable[Any]]
     ) -> None:
-        """Until cancelled: hear of what other processes publish. `look` has the writer make a group."""
+        """Until cancelled: hear of editions, by a group of the writer that `look` makes, and have them in memory.
+
+        Where other processes publish too, look every second; else only after a decision of this process.
+        """
         while True:
-            try:
-                async with asyncio.timeout(POLL_S):
-                    await self._is_due.wait()
-            except TimeoutError:
-                pass
+            await self._due_or_a_second()
             self._is_due.clear()
             try:
                 await self.preload(db, now_ms())
-                if self._is_shared or not self.knows(now_ms()):
-                    self._known_until = NEVER
-                    await look()
+                self._known_until = NEVER
+                await look()
             except DatabaseAway as problem:
                 log.warning("editions could not be read: %s", problem)
+            except Exception:
+                log.exception("editions could not be read")
+
+    async def _due_or_a_second(self) -> None:
+        if not self._is_shared:
+            await self._is_due.wait()
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._is_due.wait()
 
 
 def _matters(row: _Row, rows: Sequence[_Row], now: int) -> bool:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -445,6 +446,35 @@ async def test_two_engines_agree_although_one_only_hears_from_the_database(postg
         wait(LEAD_MS)
         assert (await one.walk(users[5]))[0] == FULL_G
         await one.sound()
+
+
+async def test_a_node_that_can_not_read_what_is_in_force_decides_nothing(postgres_url: str) -> None:
+    """As a node of an older version would be: it refuses, and does not go on by the rulebook before."""
+    from engine.core.errors import Rejected
+
+    async with two_games(postgres_url) as (one, other, wait):
+        users = await one.open(2)
+        told = reply(await one.engine.publisher.propose(None, with_cap(200), "lin", "w"))
+        reply(await one.engine.publisher.approve(None, told["edition"], "ana"))
+        connection = await asyncpg.connect(postgres_url)
+        broken = (
+            "UPDATE rulebooks SET files = replace(files, 'ripens: morning', 'ripens: never') WHERE hash = $1"
+        )
+        assert await connection.execute(broken, told["rulebook"]) == "UPDATE 1"
+        await connection.close()
+        assert (await other.walk(users[0]))[0] == FULL_G
+        wait(LEAD_MS)
+        with pytest.raises(Rejected) as refusal:
+            await other.walk(users[1])
+        assert refusal.value.code == "unavailable"
+        assert told["rulebook"] in other.engine.in_force.unreadable
+        with pytest.raises(Rejected):
+            _ = other.engine.rules
+        assert (await one.walk(users[1]))[0] == 200  # it has read it in time
+        reply(await one.engine.publisher.roll_back(None, "lin", "w"))
+        wait(LEAD_MS)
+        [user] = await one.open()
+        assert (await other.walk(user))[0] == FULL_G
 
 
 STEPS_OF_TWO = st.lists(
