@@ -28,7 +28,7 @@ from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
 from engine.domain import GAME, JOBS, Domain
 from engine.explain import explain_ball
-from engine.in_force import RulesInForce, editions_domain
+from engine.in_force import RulesAway, RulesInForce, editions_domain
 from engine.publishing import Publisher, begin
 from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
@@ -158,14 +158,15 @@ async def open_engine(
 async def _settle(writer: Writer, in_force: RulesInForce, command: Any) -> None:
     """A first group, and one after it, so that this process knows what is in force before anybody asks."""
     for wish in (command, LookAtEditions()):
-        [outcome] = await writer.submit_all([wish])
+        outcome = await writer.submit(wish)
         if outcome.error is None:
             continue
-        for rules_hash, why in in_force.unreadable.items():
+        try:
+            in_force.at(writer.clock.now_ms())
+        except RulesAway as problem:
             fix = "start the version that published it, and there `saxaul rules rollback`"
-            raise RulebookError(
-                [Problem(rules_hash[:12], 1, "", why, "a rulebook that this version reads", fix)]
-            )
+            told = Problem("edition", 1, "", str(problem), "a rulebook that this version reads", fix)
+            raise RulebookError([told]) from problem
         raise DatabaseAway(str(outcome.error))
 
 
