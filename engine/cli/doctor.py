@@ -154,6 +154,8 @@ def _rules(settings: "Settings") -> Verdict:
 
 async def _edition(settings: "Settings") -> list[Verdict]:
     """What the database has in force, where it is there, and whether the folder that was named says the same."""
+    import asyncpg
+
     from engine.clock import Clock
     from engine.publishing import difference, in_words
     from engine.rulebook import RulebookError
@@ -169,7 +171,7 @@ async def _edition(settings: "Settings") -> list[Verdict]:
             warning = await difference(db, settings.game_rules, Clock().now_ms())
         finally:
             await db.close()
-    except (DatabaseAway, OSError):
+    except (DatabaseAway, OSError, sqlite3.Error, asyncpg.PostgresError):
         return []  # told of where the database is looked at; one without these tables has nothing in force
     except RulebookError as problem:
         fix = "saxaul rules rollback, with the version that published it"
