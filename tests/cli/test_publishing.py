@@ -144,6 +144,12 @@ async def test_beside_a_running_server_it_counts_without_a_restart(server: Serve
     (await server.cli("check")).check()
 
 
+def test_keys_of_operators_are_a_json_object_and_not_repeated(saxaul: Saxaul) -> None:
+    ran = saxaul("rules", "history", operators="lin=a-secret-of-lin")
+    assert ran.status == 2 and "SAXAUL_OPERATORS" in ran.err and "JSON object" in ran.err
+    assert "a-secret-of-lin" not in ran.err
+
+
 # --- what check finds -------------------------------------------------------------------------------
 
 Damage = Callable[[sqlite3.Connection], Any]
