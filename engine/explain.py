@@ -4,19 +4,25 @@ Reads only, on one snapshot. Journal rows are found by their key or by their ins
 key), never by going through the journal. Knows no permission: who may ask is decided by the caller.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
 from engine import dice
+from engine.core.editions import edition_facts
 from engine.core.energy import friends_share_g
 from engine.core.quantify import describe
 from engine.core.rules import RuleBook
 from engine.core.state import Activity, Ball
 from engine.core.units import local_day, rfc3339
+from engine.publishing import made_by
+from engine.rulebook import RulebookError
+from engine.rulefiles.packing import book_of
 from engine.store.database import Database, Reader, quoted
 from engine.store.mapping import GAME_TABLES, ShelfTable
 
@@ -45,8 +51,9 @@ class _Row:
 async def explain_ball(
     db: Database, rules: RuleBook, ball_id: int, *, now: int, reveal_today: bool = False
 ) -> dict[str, Any] | None:
-    """All that is known of a ball; None if there is no such activity.
+    """All that is known of a ball; None if there is no such activity. `rules` is the rulebook in force now.
 
+    Names, values and references are those of the rulebook that made the ball, where it is kept.
     Draws of days that are over (UTC) are worked out again from the disclosed secret; `reveal_today` (for
     operators) does so for the others too, without showing their secret.
     """
@@ -58,14 +65,17 @@ async def explain_ball(
         rows = await _history(view, activity, ball)
         revisions = await _revisions(view, ball_id)
         draws = await _draws(view, ball, rows, now, reveal_today) if ball else {}
+        files, edition = await made_by(view, str(activity.trace.get("rules", "")), activity.accepted_at)
+    made = rules if files is None else await asyncio.to_thread(_book, files, rules, activity)
     document: dict[str, Any] = {
         "ball": str(ball_id),
         "owner": str(activity.user_id),
-        "activity": _activity_facts(activity, rules),
+        "activity": _activity_facts(activity, made, rules.hash),
+        "edition": edition_facts(edition, now) if edition else None,
         "calculation": activity.trace,
-        "words": _words(activity, rules),
+        "words": _words(activity, made, rules.hash),
         "caps": _caps_words(activity.trace.get("granted", {})),
-        "policy": _policy(ball, activity, rules) if ball else None,
+        "policy": _policy(ball, activity, made) if ball else None,
         "revisions": revisions,
         "transfers": [fact for row in rows for fact in _transfer_facts(row, draws)],
         "now": _stand(activity, ball, now),
@@ -176,13 +186,29 @@ def _row(values: Sequence[Any], ball_id: int) -> _Row:
 # --- facts ------------------------------------------------------------------------------------------
 
 
-def _words(activity: Activity, rules: RuleBook) -> list[str]:
+def _book(files: Mapping[str, str], rules: RuleBook, activity: Activity) -> RuleBook:
+    """The rulebook that made the ball; where this version can't read it any more, the one in force tells the names."""
+    rules_hash = activity.trace["rules"]
+    if rules_hash == rules.hash:
+        return rules
+    try:
+        return _kept(rules_hash, tuple(sorted(files.items())))
+    except RulebookError:
+        return rules
+
+
+@lru_cache(maxsize=8)
+def _kept(rules_hash: str, files: tuple[tuple[str, str], ...]) -> RuleBook:
+    return book_of(dict(files), rules_hash)
+
+
+def _words(activity: Activity, rules: RuleBook, in_force: str) -> list[str]:
     if "rules" not in activity.trace:
         return ["How this was worked out was not kept."]
-    return describe(activity.trace, rules)
+    return describe(activity.trace, rules, in_force)
 
 
-def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
+def _activity_facts(activity: Activity, rules: RuleBook, in_force: str) -> dict[str, Any]:
     behaviour = rules.behaviours.get(activity.behaviour)
     facts: dict[str, Any] = {
         "id": activity.activity,
@@ -203,7 +229,7 @@ def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
             name: activity.trace[name]["method"] for name in ("energy", "avoided") if name in activity.trace
         },
         "rulebook": activity.trace.get("rules", ""),
-        "rulebook_is_current": activity.trace.get("rules") == rules.hash,
+        "rulebook_is_current": activity.trace.get("rules") == in_force,
     }
     return {name: value for name, value in facts.items() if value is not None}
 
@@ -343,6 +369,7 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
         *(f"  {line}" for line in document["words"]),
         *(f"  {line}" for line in document["caps"]),
         f"  Rulebook {act['rulebook']}.",
+        *(f"  {line}" for line in _edition_words(document.get("edition"))),
     ]
     for revision in document["revisions"]:
         counted = "counted" if revision["counted"] else "recorded only"
@@ -355,6 +382,20 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
     if document["missing_g"]:
         lines.append(f"  {document['missing_g']} g left by rows that were not found: run `saxaul check`.")
     return lines
+
+
+def _edition_words(edition: Mapping[str, Any] | None) -> list[str]:
+    """Who put the rulebook in force, when and why."""
+    if edition is None:
+        return []
+    whom = "all users" if edition["share_pct"] == 100 else f"{edition['share_pct']:g} % of users"
+    since = edition["from_at"] if not edition["from_at"].startswith("1970") else "the beginning"
+    line = f"It was edition {edition['edition']}, in force for {whom} from {since}"
+    if "proposed_by" in edition:
+        line += (
+            f", proposed by {edition['proposed_by']}, approved by {edition['approved_by']}: {edition['why']}"
+        )
+    return [f"{line}."]
 
 
 def _policy_words(policy: Mapping[str, Any]) -> list[str]:

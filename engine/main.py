@@ -23,10 +23,13 @@ from engine.api.head import HeadLimits, http_class
 from engine.api.parts import Parts
 from engine.api.tokens import KeySet, TokenVerifier
 from engine.clock import Clock
+from engine.core.editions import LookAtEditions
 from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
 from engine.domain import GAME, JOBS, Domain
 from engine.explain import explain_ball
+from engine.in_force import RulesAway, RulesInForce, editions_domain
+from engine.publishing import Publisher, begin
 from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
@@ -35,10 +38,11 @@ from engine.realtime.snapshot import Snapshots
 from engine.realtime.socket import Front, make_listener
 from engine.realtime.upkeep import Audience, Bus, Upkeep
 from engine.relay import Relay
-from engine.rulebook import load_rulebook
+from engine.rulebook import RulebookError
+from engine.rulefiles.reading import Problem
 from engine.schedule import Job, Schedule
 from engine.settings import Settings
-from engine.store.database import Database, sqlite_path
+from engine.store.database import Database, DatabaseAway, sqlite_path
 from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
@@ -66,13 +70,23 @@ class Engine:
     settings: Settings
     db: Database
     epoch: str
-    rules: RuleBook
+    in_force: RulesInForce
     clock: Clock
     hub: Hub
     bus: Bus
     writer: Writer
     domains: Sequence[Domain]
     registry: Registry
+
+    @property
+    def rules(self) -> RuleBook:
+        """The rulebook that is in force for all now. Raises Rejected(unavailable)."""
+        return self.in_force.read_at(self.clock.now_ms()).rules
+
+    @property
+    def publisher(self) -> Publisher:
+        """Who proposes, approves and rolls back rulebooks here."""
+        return Publisher(self.db, self.writer.submit_all, self.clock.now_ms, keep=self.in_force.keep)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -101,7 +115,6 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Migrate and open the database and start the writer. Raises EngineBusy, DatabaseAway, RulebookError."""
     async with AsyncExitStack() as stack:
-        rules = load_rulebook(settings.game_rules)
         is_sqlite = settings.database_url.startswith("sqlite")
         if is_sqlite:
             lock = WriterLock.take(sqlite_path(settings.database_url))
@@ -112,6 +125,10 @@ async def open_engine(
         db = await opening(settings.database_url, settings.readers)
         stack.push_async_callback(db.close)
         clock = clock or Clock()
+        in_force = RulesInForce(db.is_shared)
+        folder = await begin(db, in_force, settings.game_rules, clock.now_ms())
+        if folder.warning is not None:
+            log.warning("%s", folder.warning)
         hub = Hub(limits_of(settings), epoch)
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
@@ -119,17 +136,38 @@ async def open_engine(
         registry = build_registry(_partners(settings))
         stack.push_async_callback(registry.close)
         hurry = Hurry() if settings.demo else None
-        domains = (GAME, JOBS, partners_domain(registry.terms.values(), hurry))
+        domains = (
+            GAME,
+            JOBS,
+            partners_domain(registry.terms.values(), hurry),
+            editions_domain(in_force, db.is_shared),
+        )
         audience = Audience(hub, bus)
         pepper = settings.server_key.encode()
-        writer = Writer(db, domains, lambda: rules, audience, clock, settings.queue_commands_max, pepper)
+        writer = Writer(db, domains, in_force, audience, clock, settings.queue_commands_max, pepper)
         writer.start()
         stack.push_async_callback(writer.stop)
+        await _settle(writer, in_force, folder.command or LookAtEditions())
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
             await stack.enter_async_context(serving_admin(path, writer, kinds))
-        yield Engine(settings, db, epoch, rules, clock, hub, bus, writer, domains, registry)
+        yield Engine(settings, db, epoch, in_force, clock, hub, bus, writer, domains, registry)
+
+
+async def _settle(writer: Writer, in_force: RulesInForce, command: Any) -> None:
+    """A first group, and one after it, so that this process knows what is in force before anybody asks."""
+    for wish in (command, LookAtEditions()):
+        outcome = await writer.submit(wish)
+        if outcome.error is None:
+            continue
+        try:
+            in_force.at(writer.clock.now_ms())
+        except RulesAway as problem:
+            fix = "start the version that published it, and there `saxaul rules rollback`"
+            told = Problem("edition", 1, "", str(problem), "a rulebook that this version reads", fix)
+            raise RulebookError([told]) from problem
+        raise DatabaseAway(str(outcome.error))
 
 
 @asynccontextmanager
@@ -170,6 +208,7 @@ async def serving(
         listener = make_listener(settings.host, settings.port, engine.hub.limits)
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))
+        await stack.enter_async_context(_running(_watch(engine)))
         relay = _relay(engine)
         relay.start()
         stack.push_async_callback(relay.stop)
@@ -207,7 +246,14 @@ def _calm_the_collector() -> None:
 
 def _parts(engine: Engine) -> Parts:
     settings = engine.settings
-    reads = Snapshots(engine.db, lambda: engine.rules, engine.clock, engine.epoch)
+    now_ms = engine.clock.now_ms
+    reads = Snapshots(
+        engine.db,
+        lambda: engine.rules,
+        engine.clock,
+        engine.epoch,
+        lambda user: engine.in_force.of(user, now_ms()),
+    )
     key_set = _key_set(settings.token_key_set) if settings.token_key_set else None
     tokens = TokenVerifier(
         secret=None if key_set else settings.token_secret,
@@ -234,10 +280,21 @@ def _parts(engine: Engine) -> Parts:
         reads=reads,
         tokens=tokens,
         explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
+        publisher=engine.publisher,
+        in_force=engine.in_force,
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
     )
+
+
+async def _watch(engine: Engine) -> None:
+    """Hear of editions that other processes make."""
+
+    async def look() -> None:
+        await engine.writer.submit(LookAtEditions())
+
+    await engine.in_force.watch(engine.db, engine.clock.now_ms, look)
 
 
 def _partners(settings: Settings) -> list[PartnerSettings]:

@@ -17,6 +17,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from engine.core.canary import EVERYBODY
+from engine.core.errors import Rejected
 from engine.tally import Spread
 
 
@@ -24,6 +26,8 @@ class Counted(Protocol):
     """The parts whose counts are read (`engine.api.parts.Parts`)."""
 
     rules: Callable[[], Any]
+    in_force: Any
+    clock: Any
     hub: Any
     writer: Any
     front: Any
@@ -48,8 +52,33 @@ class EngineCollector(Collector):
         yield from self._hub()
         yield from self._sockets()
         yield from self._edges()
-        about = {"version": _version(), "rules": str(self._parts.rules().hash)}
-        yield InfoMetricFamily("saxaul", "The engine and its rulebook", about)
+        yield from self._rules()
+
+    def _rules(self) -> Iterator[Metric]:
+        """The rulebook in force by its hash, its edition, and the share of users that a canary has."""
+        in_force, clock = self._parts.in_force, self._parts.clock
+        try:
+            found = in_force.read_at(clock.now_ms()) if in_force is not None else None
+            rules = found.rules.hash if found is not None else str(self._parts.rules().hash)
+        except Rejected:  # it can't be read here; the counters of refusals say the rest
+            found, rules = None, "unreadable"
+        yield InfoMetricFamily(
+            "saxaul", "The engine and its rulebook", {"version": _version(), "rules": rules}
+        )
+        if in_force is None:
+            return
+        canary = found.canary if found is not None else None
+        yield _gauge(
+            "saxaul_edition", "The edition of the rulebook in force for all", found.edition if found else 0
+        )
+        yield _gauge("saxaul_editions", "Editions that were approved so far", in_force.count)
+        yield _gauge(
+            "saxaul_canary_edition", "The canary's edition, 0 for none", canary.edition if canary else 0
+        )
+        share = canary.share / EVERYBODY if canary else 0.0
+        yield _gauge("saxaul_canary_share", "The part of users that the canary has, 0 to 1", share)
+        unreadable = len(in_force.unreadable)
+        yield _gauge("saxaul_rulebooks_unreadable", "Rulebooks that this process could not read", unreadable)
 
     def _writer(self) -> Iterator[Metric]:
         writer = self._parts.writer

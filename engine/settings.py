@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     operator_key: str = Field(
         DEMO_OPERATOR_KEY, description="The operator's key for reviews, funding and sources."
     )
+    operators: dict[str, str] = Field(
+        default_factory=dict,
+        description="Operators' own keys by name, as a JSON object; once there are any, only they publish rulebooks.",
+    )
     origins: list[str] = Field(
         default_factory=list,
         description="Origins that browsers may connect from, exactly as they send them; none by default.",
@@ -105,6 +109,7 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"SAXAUL_TOKEN_SECRET has under {SECRET_CHARACTERS_MIN} characters. {_NEW_SECRET}"
             )
+        self._check_operators()
         if is_loopback(self.host):
             return
         for name, demo in (
@@ -126,6 +131,19 @@ class Settings(BaseSettings):
             )
         if self.demo:
             raise SettingsError(f"demo mode is refused off loopback ({self.host})")
+
+    def _check_operators(self) -> None:
+        """Each has a name and a key of their own: who approves is told by the key."""
+        if not self.operators:
+            return
+        names = {" ".join(name.casefold().split()) for name in self.operators}
+        keys = {*self.operators.values(), self.operator_key, self.server_key}
+        if "" in names or len(names) < len(self.operators) or len(keys) < len(self.operators) + 2:
+            raise SettingsError("SAXAUL_OPERATORS gives each operator a name and a key that nobody else has")
+        if any(len(key.encode()) < SECRET_CHARACTERS_MIN for key in self.operators.values()):
+            raise SettingsError(
+                f"SAXAUL_OPERATORS has a key under {SECRET_CHARACTERS_MIN} characters. {_NEW_SECRET}"
+            )
 
 
 def is_loopback(host: str) -> bool:

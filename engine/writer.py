@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -21,11 +21,11 @@ from engine import failpoints
 from engine.clock import Clock
 from engine.core.context import Context
 from engine.core.errors import Rejected
-from engine.core.rules import RuleBook
 from engine.core.state import State
 from engine.deciding import Decided, Decider, Done, Outcome, Post, ReadAhead, find_bound, json_of
 from engine.dice import Dice
 from engine.domain import Domain
+from engine.in_force import Rules, RulesAway
 from engine.publication import Item
 from engine.store.database import Conflict, Database, DatabaseAway, SoleDatabase, Step
 from engine.tally import WriterTally
@@ -96,7 +96,7 @@ class Writer:
         self,
         db: Database,
         domains: Sequence[Domain],
-        rules: Callable[[], RuleBook],
+        rules: Rules,
         audience: Audience,
         clock: Clock,
         queue_commands_max: int = 20_000,
@@ -137,8 +137,8 @@ class Writer:
         self._wake.set()
 
     def _content(self, command: Any) -> str:
-        """What a key is bound to: the command's kind and everything in it."""
-        body = type(command).__name__.encode() + json_of(command)
+        """What a key is bound to: the command's kind and everything in it, or the part that it calls the wish."""
+        body = type(command).__name__.encode() + json_of(getattr(command, "wish", command))
         return hashlib.blake2b(body, digest_size=16, key=self._pepper).hexdigest()
 
     async def submit(self, command: Any) -> Outcome:
@@ -269,8 +269,8 @@ class Writer:
         begun = perf_counter()
         try:
             items = await self._until_committed(posts, decided)
-        except DatabaseAway as problem:
-            log.error("database away: %s", problem)
+        except (DatabaseAway, RulesAway) as problem:
+            log.error("nothing can be decided: %s", problem)
             return self._fail(posts, "unavailable")
         except Exception:
             self._cache = None
@@ -303,6 +303,8 @@ class Writer:
                 await self._decider.load(tx, state, posts, None)
                 await find_bound(tx, posts, (), None)
                 now = self.clock.group_now_ms(await tx.now())
+                if not self._rules.knows(now):
+                    await self._rules.learn(tx, now)
                 decided = await self._decider.decide_all(tx, state, posts, self._context(now))
                 journal_ids = await tx.journal_ids(len(decided.changed))
                 steps, items = self._decider.to_save(state, decided, journal_ids)
@@ -324,7 +326,8 @@ class Writer:
         await self._dice.prepare(self._db, self.clock.now_ms())
 
     def _context(self, now: int) -> Context:
-        return Context(now, self._rules(), self._dice.of_day(now), self._next_id)
+        rules, _, canary = self._rules.at(now)
+        return Context(now, rules, self._dice.of_day(now), self._next_id, canary, self._rules.by_hash)
 
     def _next_id(self) -> int:
         first, self._ids = self._ids[0], self._ids[1:]
@@ -379,8 +382,10 @@ class Writer:
                 await self._decider.load(view, state, posts, ahead)
                 await find_bound(view, posts, self._unsaved, ahead)
                 await self._read_next(state)
-                context = self._context(self.clock.group_now_ms(None))
-                decided = await self._decider.decide_all(view, state, posts, context)
+                now = self.clock.group_now_ms(None)
+                if not self._rules.knows(now):
+                    return None  # an edition is on its way to the database: first it is to be there
+                decided = await self._decider.decide_all(view, state, posts, self._context(now))
             journal_ids = self._sole.journal_ids(len(decided.changed))
             steps, items = self._decider.to_save(state, decided, journal_ids)
             state.clean()

@@ -44,7 +44,7 @@ def _is(given: str, key: str) -> bool:
 def _refuse(parts: Parts, given: Credentials) -> Rejected:
     """Why these credentials do not do: unknown, or of somebody else."""
     if given is not None:
-        known = (parts.settings.server_key, parts.settings.operator_key)
+        known = (parts.settings.server_key, *_operator_keys(parts))
         if any(_is(given.credentials, key) for key in known):
             return Rejected("forbidden")
     return Rejected("unauthorised")
@@ -56,10 +56,18 @@ def server_caller(parts: Engine, given: Annotated[Credentials, Security(_server)
         raise _refuse(parts, given)
 
 
-def operator_caller(parts: Engine, given: Annotated[Credentials, Security(_operator)]) -> None:
-    """Only an operator. Raises Rejected(unauthorised | forbidden)."""
-    if given is None or not _is(given.credentials, parts.settings.operator_key):
-        raise _refuse(parts, given)
+def _operator_keys(parts: Parts) -> tuple[str, ...]:
+    return (parts.settings.operator_key, *parts.settings.operators.values())
+
+
+def operator_caller(parts: Engine, given: Annotated[Credentials, Security(_operator)]) -> str | None:
+    """Only an operator; their name, where the key is their own. Raises Rejected(unauthorised | forbidden)."""
+    if given is not None and _is(given.credentials, parts.settings.operator_key):
+        return None
+    for name, key in parts.settings.operators.items():
+        if given is not None and _is(given.credentials, key):
+            return name
+    raise _refuse(parts, given)
 
 
 async def user_caller(parts: Engine, given: Annotated[Credentials, Security(_user)]) -> int:
@@ -89,7 +97,7 @@ async def any_caller(
     operator: Annotated[Credentials, Security(_operator)],
 ) -> Caller:
     """The app's server, an operator, or a user. Raises Rejected."""
-    keys = (parts.settings.server_key, parts.settings.operator_key)
+    keys = (parts.settings.server_key, *_operator_keys(parts))
     if given is not None and any(_is(given.credentials, key) for key in keys):
         return Caller(None)
     return Caller(await user_caller(parts, given))

@@ -92,6 +92,9 @@ async def explain(parts: Engine, caller: AnyCaller, ball: WireId) -> JSONRespons
         raise Rejected("unavailable") from problem
     if told is None:
         raise Rejected("unknown_ball")
+    edition = told.get("edition")
+    if caller.user is not None and edition is not None:  # who works for the operator is not told to users
+        told["edition"] = {name: edition[name] for name in ("edition", "from_at", "share_pct")}
     return JSONResponse(told)
 
 

@@ -33,11 +33,13 @@ class Alive(BaseModel):
 
 
 class Ready(BaseModel):
-    """What was proved, each within the last second or so."""
+    """What was proved, each within the last second or so; and the rulebook in force with its edition."""
 
     status: str = "ready"
     write: str = "ok"
     delivery: str = "ok"
+    rulebook: str = ""
+    edition: int = 0
 
 
 class Probe:
@@ -126,7 +128,9 @@ def make_router(parts: Parts, registry: CollectorRegistry) -> APIRouter:
         failing = await readiness.failing()
         if failing is not None:
             return problem_of("unavailable", {"failing": failing})
-        return Response(Ready().model_dump_json(), media_type="application/json")
+        edition = parts.in_force.read_at(parts.clock.now_ms()).edition if parts.in_force else 0
+        ready = Ready(rulebook=parts.rules().hash, edition=edition)
+        return Response(ready.model_dump_json(), media_type="application/json")
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:

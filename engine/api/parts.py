@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from engine.api.tokens import TokenVerifier
 from engine.clock import Clock
 from engine.core.rules import RuleBook
+from engine.in_force import RulesInForce
+from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.parts import Counters
 from engine.realtime.snapshot import Snapshots
@@ -25,6 +27,7 @@ Explain = Callable[[int], Awaitable[dict[str, Any] | None]]
 class Parts:
     """The running engine as the HTTP edge sees it.
 
+    `publisher` publishes rulebooks; `in_force` knows which edition counts (None: one rulebook for ever).
     `explain` tells of one ball (None: there is none such); `routers` are those of other domains (partners);
     `front` and `counters` belong to the socket side and are only read. `is_draining` makes readiness fail.
     """
@@ -38,6 +41,8 @@ class Parts:
     reads: Snapshots
     tokens: TokenVerifier
     explain: Explain
+    publisher: Publisher
+    in_force: RulesInForce | None = None
     front: Front | None = None
     counters: Counters | None = None
     routers: Sequence[APIRouter] = ()

@@ -122,6 +122,22 @@ STATUS: dict[str, int] = {
     "unknown_delivery": 404,
     "lease_lost": 409,
     "not_stuck": 409,
+    # rulebooks and their editions
+    "rulebook_broken": 422,
+    "rulebook_missing": 404,
+    "unknown_edition": 404,
+    "already_in_force": 409,
+    "rules_moved": 409,
+    "own_proposal": 403,
+    "not_proposed": 409,
+    "not_running": 409,
+    "edited_in_place": 409,
+    "over_budget": 409,
+    "too_many_proposals": 409,
+    "canary_running": 409,
+    "canary_programmes": 409,
+    "edition_planned": 409,
+    "nothing_earlier": 409,
 }
 
 _BY_STATUS = {

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from engine.check.balances import check_balances
 from engine.check.balls import check_activities, check_balls
+from engine.check.editions import check_editions
 from engine.check.findings import Finding, Findings, Progress, Totals
 from engine.check.journal import kinds_of, read_journal
 from engine.check.records import check_caps, check_keys, check_trees, check_users
 from engine.check.scratch import open_scratch
 from engine.core.rules import RuleBook
+from engine.publishing import books
 from engine.store.database import Database, Reader
 
 __all__ = ["Extra", "Finding", "Findings", "Totals", "audit"]
@@ -32,6 +34,8 @@ _COUNTED = (
     "caps",
     "commitments",
     "trees",
+    "editions",
+    "activities held against editions",
 )
 
 
@@ -52,9 +56,10 @@ async def audit(
             await check_balances(view, scratch, kinds, findings, progress)
             await check_activities(view, scratch, findings, progress)
             await check_balls(view, scratch, findings, progress)
-            await check_caps(view, scratch, rules, findings, progress)
+            await check_caps(view, scratch, [rules, *await books(view)], findings, progress)
             await check_users(view, scratch, findings, progress)
             await check_trees(view, findings)
+            await check_editions(view, findings, progress)
             for laws, look in extras:
                 findings.laws += laws
                 async for code, place, about in look(view):

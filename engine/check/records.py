@@ -1,5 +1,6 @@
 """Keys, caps, friends, channels, trees and what pays for them: rows that must agree with each other."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -66,9 +67,9 @@ _ONE_USE = "WHERE user = ? AND behaviour = ? AND period = ?"
 
 
 async def check_caps(
-    view: Reader, scratch: Scratch, rules: RuleBook, findings: Findings, progress: Progress
+    view: Reader, scratch: Scratch, books: Sequence[RuleBook], findings: Findings, progress: Progress
 ) -> None:
-    """What is used of caps is what activities hold, and never above the limit that was in force."""
+    """What is used of caps is what activities hold, and never above the highest limit that was in force for anybody."""
     findings.laws.append(
         "What is used of a cap is what the activities of its period hold, and never above its limit."
     )
@@ -79,7 +80,7 @@ async def check_caps(
     after: tuple[Any, ...] = (-1, "", "")
     while rows := await view.fetch(sql, *after, BATCH_ROWS):
         for row in rows:
-            _check_cap(row, scratch, rules, findings)
+            _check_cap(row, scratch, books, findings)
         scratch.add(f"DELETE FROM uses {_ONE_USE}", [row[:3] for row in rows])
         after = tuple(rows[-1][:3])
         findings.counts["caps"] += len(rows)
@@ -91,7 +92,7 @@ async def check_caps(
         findings.tell("cap_use", place, f"activities hold {energy_g} g; expected a row that says so")
 
 
-def _check_cap(row: tuple[Any, ...], scratch: Scratch, rules: RuleBook, findings: Findings) -> None:
+def _check_cap(row: tuple[Any, ...], scratch: Scratch, books: Sequence[RuleBook], findings: Findings) -> None:
     user, behaviour, period, used_g, used_count, acts_text = row
     place = f"cap of user {user}, {behaviour}, {period}"
     acts: list[int] = msgspec.json.decode(acts_text)
@@ -105,11 +106,12 @@ def _check_cap(row: tuple[Any, ...], scratch: Scratch, rules: RuleBook, findings
     findings.expect("cap_use", place, "used_g, by its activities", found[0], used_g)
     findings.expect("cap_use", place, "used_count, by its activities", found[1], used_count)
     findings.expect("cap_use", place, "activities named (sum of ids)", found[2], sum(acts))
-    rule = rules.behaviours.get(behaviour)
-    if rule is None:
+    rules = [book.behaviours[behaviour] for book in books if behaviour in book.behaviours]
+    if not rules:
         findings.counts["caps of behaviours that the rulebook has no more"] += 1
         return
-    limit_g, limit_count = _limits(rule, period)
+    limits = [_limits(rule, period) for rule in rules]
+    limit_g, limit_count = (_highest([limit[place] for limit in limits]) for place in (0, 1))
     if limit_g is not None and used_g > limit_g:
         findings.tell("cap_exceeded", place, f"used_g: expected at most {limit_g}, found {used_g}")
     if limit_count is not None and used_count > limit_count:

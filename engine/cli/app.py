@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, serving
+from engine.cli import data, doctor, keys, publishing, serving
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -31,6 +31,19 @@ app.command()(data.restored)
 app.command()(doctor.doctor)
 rules = typer.Typer(help="Look after the rulebook.", no_args_is_help=True)
 rules.command("check")(data.rules_check)
+for command in (
+    publishing.publish,
+    publishing.approve,
+    publishing.rollback,
+    publishing.withdraw,
+    publishing.history,
+    publishing.show,
+):
+    rules.command()(command)
+canary = typer.Typer(help="Look after the rulebook that a share of users has.", no_args_is_help=True)
+canary.command("promote")(publishing.canary_promote)
+canary.command("withdraw")(publishing.canary_withdraw)
+rules.add_typer(canary, name="canary")
 app.add_typer(rules, name="rules")
 source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
 source.command("add")(keys.source_add)

@@ -131,17 +131,18 @@ def _is_day(text: str) -> bool:
 
 
 async def _ingest(plan: "Plan", database: str | None) -> "Summary":
+    from engine.clock import Clock
     from engine.ingest.lines import UnreadableFile
     from engine.ingest.run import IngestStopped
     from engine.ingest.run import ingest as take_in
     from engine.main import writing_engine
+    from engine.publishing import rules_in_force
     from engine.reading import reading
-    from engine.rulebook import load_rulebook
 
     settings = settings_with(database)
-    rules = load_rulebook(settings.game_rules)
     try:
         async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
+            rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
             bar, task = byte_progress("Reading", plan.path)
             with bar:
                 return await take_in(plan, submit_all, db, rules, read=lambda count: bar.advance(task, count))
@@ -230,14 +231,14 @@ async def _explain(ball: str, database: str | None) -> Mapping[str, Any]:
     from engine.clock import Clock
     from engine.core.units import ID_MAX
     from engine.explain import explain_ball as explain
+    from engine.publishing import rules_in_force
     from engine.reading import reading
-    from engine.rulebook import load_rulebook
 
     if not (ball.isascii() and ball.isdecimal() and 0 < int(ball) <= ID_MAX):
         raise Failure(f"{ball!r} is not a ball's id, which is a whole number", Exit.USAGE)
     settings = settings_with(database)
-    rules = load_rulebook(settings.game_rules)
     async with reading(settings.database_url) as db:
+        rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
         document = await explain(db, rules, int(ball), now=Clock().now_ms(), reveal_today=True)
     if document is None:
         raise Failure(f"there is no ball {ball} in {shown_url(settings)}")
@@ -263,13 +264,14 @@ def check(database: DatabaseOption = None, as_json: JsonOption = False) -> None:
 
 async def _check(database: str | None) -> "Findings":
     from engine.check import audit
+    from engine.clock import Clock
+    from engine.publishing import rules_in_force
     from engine.reading import reading
-    from engine.rulebook import load_rulebook
     from partners import checks
 
     settings = settings_with(database)
-    rules = load_rulebook(settings.game_rules)
     async with reading(settings.database_url) as db:
+        rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
         with step_progress() as progress:
             return await audit(db, rules, [(checks.CHECKED, checks.audit)], progress)
 

@@ -67,6 +67,7 @@ def doctor(database: DatabaseOption = None, as_json: JsonOption = False) -> None
 async def _look(database: str | None) -> list[Verdict]:
     settings = settings_with(database)
     verdicts = [_python(), _clock(), _files(), _port(settings), _secrets(settings), _rules(settings)]
+    verdicts += await _edition(settings)
     looks: list[Callable[[Settings], Awaitable[list[Verdict]]]] = [
         _sqlite if settings.database_url.startswith("sqlite") else _postgres
     ]
@@ -149,6 +150,35 @@ def _rules(settings: "Settings") -> Verdict:
     except RulebookError as problem:
         return Verdict("rulebook", FAIL, f"{len(problem.problems)} problems", "saxaul rules check")
     return Verdict("rulebook", OK, f"{len(rules.behaviours)} behaviours, {rules.hash[:12]}")
+
+
+async def _edition(settings: "Settings") -> list[Verdict]:
+    """What the database has in force, where it is there, and whether the folder that was named says the same."""
+    import asyncpg
+
+    from engine.clock import Clock
+    from engine.publishing import difference, in_words
+    from engine.rulebook import RulebookError
+    from engine.store.database import DatabaseAway, sqlite_path
+    from engine.store.opening import open_database
+
+    if settings.database_url.startswith("sqlite") and not Path(sqlite_path(settings.database_url)).exists():
+        return []
+    try:
+        db = await open_database(settings.database_url, 1)
+        try:
+            told = await in_words(db, Clock().now_ms())
+            warning = await difference(db, settings.game_rules, Clock().now_ms())
+        finally:
+            await db.close()
+    except (DatabaseAway, OSError, sqlite3.Error, asyncpg.PostgresError):
+        return []  # told of where the database is looked at; one without these tables has nothing in force
+    except RulebookError as problem:
+        fix = "saxaul rules rollback, with the version that published it"
+        return [Verdict("edition", FAIL, f"{len(problem.problems)} problems: {problem.problems[0]}", fix)]
+    if told is None:
+        return []
+    return [Verdict("edition", WARN if warning else OK, told, warning or "")]
 
 
 # --- SQLite -----------------------------------------------------------------------------------------

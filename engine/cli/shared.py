@@ -78,7 +78,12 @@ def settings_with(database: str | None = None, **overrides: Any) -> "Settings":
     except Unreadable as problem:  # a list that is no JSON; its value is not repeated
         names = [name for name in Settings.model_fields if f'"{name}"' in str(problem)]
         told = f"SAXAUL_{names[0].upper()}" if names else "a setting"
-        raise Failure(f'{told} is a JSON list, such as ["https://game.example"]', Exit.USAGE) from problem
+        shape = (
+            'object, such as {"lin": "…"}'
+            if names == ["operators"]
+            else 'list, such as ["https://game.example"]'
+        )
+        raise Failure(f"{told} is a JSON {shape}", Exit.USAGE) from problem
     _check_url(settings.database_url)
     return settings
 

@@ -195,7 +195,7 @@ def add_source(state: GameState, command: AddSource, context: Context) -> Decisi
     if state.sources.get(command.source) is not None:
         raise Rejected("source_exists", source=command.source)
     for behaviour in command.behaviours:
-        if behaviour not in context.rules.behaviours:
+        if not context.knows_behaviour(behaviour):
             raise Rejected("unknown_behaviour", behaviour=behaviour)
     if not command.behaviours:
         raise Rejected("behaviours_missing")

@@ -17,7 +17,7 @@ from engine.core.events import (
     RevisionRecorded,
 )
 from engine.core.quantify import Assessment, assess, counted_at
-from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce
+from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce, RuleBook
 from engine.core.sent import ACCOUNT, account_key
 from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
 from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
@@ -115,12 +115,13 @@ class _Reading:
     rule: BehaviourInForce
     on: date
     context: Context
+    rules: RuleBook
 
     def assess(self) -> Assessment:
         """What the act is worth, before caps of the day and month."""
         command = self.command
         return assess(
-            self.context.rules,
+            self.rules,
             command.behaviour,
             command.quantity,
             command.unit,
@@ -131,7 +132,7 @@ class _Reading:
 
 
 def _accept(state: GameState, command: ReportActivity, user: User, context: Context) -> Decision:
-    reading = _read(command, user, context)
+    reading = _read(command, user, context, context.rules_of(user.id))
     behaviour, rule, on = reading.behaviour, reading.rule, reading.on
     worth = reading.assess()
     granted = _grant(state, reading, worth, None)
@@ -164,15 +165,15 @@ def _accept(state: GameState, command: ReportActivity, user: User, context: Cont
     return Decision([accepted], _answer(command.activity, "accepted", activity, reason))
 
 
-def _read(command: ReportActivity, user: User, context: Context) -> _Reading:
-    """What is in force for the report on the act's local day. Raises Rejected."""
-    behaviour = context.rules.behaviours.get(command.behaviour)
+def _read(command: ReportActivity, user: User, context: Context, rules: RuleBook) -> _Reading:
+    """What these rules have in force for the report on the act's local day. Raises Rejected."""
+    behaviour = rules.behaviours.get(command.behaviour)
     if behaviour is None:
         raise Rejected("unknown_behaviour", behaviour=command.behaviour)
     zone = user.zone_at(context.now)
     if command.at is not None and not behaviour.running_total:
         on = local_day(command.at, zone)
-        if command.at > context.now + context.rules.game_on(on).future_tolerance_s * 1000:
+        if command.at > context.now + rules.game_on(on).future_tolerance_s * 1000:
             raise Rejected("in_future")
     elif command.on is not None:
         on = command.on
@@ -183,7 +184,7 @@ def _read(command: ReportActivity, user: User, context: Context) -> _Reading:
     rule = behaviour.on(on)
     if rule is None:
         raise Rejected("not_in_force", behaviour=command.behaviour, on=on.isoformat())
-    return _Reading(command, user, behaviour, rule, on, context)
+    return _Reading(command, user, behaviour, rule, on, context, rules)
 
 
 def _ripens_at(reading: _Reading) -> int:
@@ -197,7 +198,7 @@ def _ripens_at(reading: _Reading) -> int:
     else:
         act_at = command.at if command.at is not None else local_instant(next_day, 0, zone)
         base_at = counted_at(reading.rule, act_at, command.attributes)
-        tolerance_ms = context.rules.game_on(reading.on).future_tolerance_s * SECOND_MS
+        tolerance_ms = reading.rules.game_on(reading.on).future_tolerance_s * SECOND_MS
         if base_at != act_at and base_at > context.now + tolerance_ms:
             raise Rejected("in_future", attribute=policy.counts_from)
         due_at = base_at + policy.ripen_delay_h * HOUR_MS
@@ -307,7 +308,7 @@ def _revise(
         if told.content == command.content:
             return Decision([], _answer(command.activity, "duplicate", known))
         raise Rejected("activity_conflict")
-    reading = _read(command, user, context)
+    reading = _read(command, user, context, context.rules_made_by(known.trace, user.id))
     if reading.on.isoformat() != known.on:
         raise Rejected("activity_conflict")
     worth = reading.assess()

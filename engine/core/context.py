@@ -1,9 +1,10 @@
 """What a decision is handed from outside: the group's now, the rulebook, ids and draws."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from engine.core.canary import Canary
 from engine.core.rules import RuleBook
 
 DRAW_MAX = 2**64
@@ -11,12 +12,33 @@ DRAW_MAX = 2**64
 
 @dataclass(slots=True)
 class Context:
-    """`draw(ball, collector)` is an integer below 2**64, the same whenever it is asked again that day."""
+    """`draw(ball, collector)` is an integer below 2**64, the same whenever it is asked again that day.
+
+    `rules` is the rulebook that is in force for all; what makes balls or prices offers asks `rules_of`, so that a
+    user of the canary's share is decided by its rulebook. `earlier` finds a rulebook by the hash that a trace keeps.
+    """
 
     now: int
     rules: RuleBook
     draw: Callable[[int, int], int]
     new_id: Callable[[], int]
+    canary: Canary | None = None
+    earlier: Callable[[str], RuleBook | None] = lambda rules_hash: None
+
+    def rules_of(self, user: int) -> RuleBook:
+        """The rulebook that is in force for the user."""
+        canary = self.canary
+        return canary.rules if canary is not None and canary.has(user) else self.rules
+
+    def knows_behaviour(self, behaviour: str) -> bool:
+        """Whether a rulebook that is in force for anybody has the behaviour."""
+        return behaviour in self.rules.behaviours or (
+            self.canary is not None and behaviour in self.canary.rules.behaviours
+        )
+
+    def rules_made_by(self, trace: Mapping[str, object], user: int) -> RuleBook:
+        """The rulebook that made a ball, by its trace; where it was not kept, the one in force for the user."""
+        return self.earlier(str(trace.get("rules", ""))) or self.rules_of(user)
 
 
 def spread(draw: int, low: int, high: int) -> int:

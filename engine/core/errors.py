@@ -78,6 +78,22 @@ CODES: dict[str, str] = {
     "unknown_delivery": "There is no such delivery.",
     "lease_lost": "Another relay has this delivery, or it was settled already.",
     "not_stuck": "Only a delivery that waits for a person can be resolved.",
+    # rulebooks and their editions
+    "rulebook_broken": "The rulebook is not fit for use; its problems are told.",
+    "rulebook_missing": "This engine keeps no rulebook with that hash.",
+    "unknown_edition": "There is no edition with this number.",
+    "already_in_force": "This rulebook is the one in force.",
+    "rules_moved": "Another edition has come into force since the rulebook was checked; try again.",
+    "own_proposal": "Nobody approves what they proposed: a second person does.",
+    "not_proposed": "Only a proposed edition can be approved.",
+    "not_running": "Only a proposal, a planned edition or a running canary can be withdrawn or promoted.",
+    "edited_in_place": "Values that were in force are changed or gone; add them with a new date instead.",
+    "over_budget": "The trees are expected to cost more than commitments hold.",
+    "too_many_proposals": "Too many proposals wait for approval; approve or withdraw some.",
+    "canary_running": "A canary runs or is planned; promote or withdraw it first.",
+    "canary_programmes": "A canary has the same programmes as the rulebook in force.",
+    "edition_planned": "An edition waits for its instant; let it begin or withdraw it first.",
+    "nothing_earlier": "There is no earlier rulebook to go back to.",
 }
 
 

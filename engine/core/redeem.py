@@ -92,7 +92,7 @@ def redeem_touches(command: RedeemOffer, state: GameState) -> Iterator[Touch]:
 def redeem(state: GameState, command: RedeemOffer, context: Context) -> Decision:
     """One tree: energy out of the wallet, a tree out of the stock, its price out of a commitment."""
     user = active_user(state, command.user)
-    programme = context.rules.programmes.get(command.offer)
+    programme = context.rules_of(command.user).programmes.get(command.offer)
     price_g = programme.energy_g(today(context)) if programme else None
     if programme is None or price_g is None:
         raise Rejected("unknown_offer", offer=command.offer)

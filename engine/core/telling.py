@@ -13,14 +13,16 @@ from engine.core.telling_scenarios import tell_scenarios
 from engine.core.telling_values import Numbers, cites_of, digits, tell
 
 
-def describe(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
+def describe(trace: Mapping[str, Any], rules: RuleBook, in_force: str | None = None) -> list[str]:
     """The calculation in words, step by step, worked out again from the values that the trace keeps.
 
-    `rules` gives names and the text of references only, so an old trace is told truly under a newer rulebook.
+    `rules` gives names and the text of references only, so an old trace is told truly under a newer rulebook;
+    `in_force` is the hash of the rulebook that is in force now, where that is another.
     """
     rule = rules.behaviours.get(trace["behaviour"])
     name = rule.names["en"] if rule else trace["behaviour"]
-    same = "the rulebook now in force" if trace["rules"] == rules.hash else "an earlier rulebook"
+    is_now = trace["rules"] == (in_force or rules.hash)
+    same = "the rulebook now in force" if is_now else "an earlier rulebook or a canary's"
     act = f"{name}, {trace['quantity']} {trace['unit']} on {trace['on']}{_place(trace)}"
     lines = [f"{act}, by {same} ({trace['rules'][:12]})."]
     if "evidence" in trace:

@@ -30,9 +30,18 @@ _encode = msgspec.json.Encoder().encode
 class Snapshots:
     """Reads for sessions and methods. Each raises Rejected(unavailable) where the database can't be asked."""
 
-    def __init__(self, db: Database, rules: Callable[[], RuleBook], clock: Clock, epoch: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        rules: Callable[[], RuleBook],
+        clock: Clock,
+        epoch: str,
+        rules_of: Callable[[int], RuleBook] | None = None,
+    ) -> None:
+        """`rules_of` gives the rulebook of a user, where a canary may run."""
         self._db = db
         self._rules = rules
+        self._rules_of = rules_of or (lambda user: rules())
         self._clock = clock
         self._epoch = epoch
 
@@ -126,7 +135,7 @@ class Snapshots:
 
     async def offers(self, user: int, kind: str | None) -> bytes:
         """The catalogue as it stands for the user; trees are the only kind yet."""
-        rules, today = self._rules(), local_day(self._clock.now_ms(), "UTC")
+        rules, today = self._rules_of(user), local_day(self._clock.now_ms(), "UTC")
         async with self._view() as r:
             row = await queries.user(r, user)
             stocks = await queries.stocks(r)

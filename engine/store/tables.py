@@ -314,6 +314,52 @@ class Leases(SQLModel, table=True):
     watermark: int = Field(sa_column=whole())
 
 
+class Rulebooks(SQLModel, table=True):
+    """The files of every rulebook that was ever proposed or in force; never changed, never removed."""
+
+    __tablename__ = "rulebooks"
+    hash: str = Field(sa_column=text(primary_key=True))
+    files: str = Field(sa_column=json_text())
+    digest: str = Field(sa_column=text())
+    stored_at: int = Field(sa_column=whole())
+
+
+class Editions(SQLModel, table=True):
+    """Which rulebook is in force from when, for which share of users (hundredths of a per cent), and who wanted it."""
+
+    __tablename__ = "editions"
+    __table_args__ = (
+        CheckConstraint("share > 0 AND share <= 10000", name="ck_editions_share"),
+        CheckConstraint("state <> 'approved' OR from_at IS NOT NULL", name="ck_editions_from_at"),
+        Index("ix_editions_state", "state"),
+    )
+    number: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    hash: str = Field(sa_column=text())
+    origin: str = Field(sa_column=text())
+    state: str = Field(sa_column=text())
+    share: int = Field(sa_column=whole())
+    salt: str = Field(sa_column=text())
+    wanted_at: int | None = Field(sa_column=whole(nullable=True))
+    from_at: int | None = Field(sa_column=whole(nullable=True))
+    until_at: int | None = Field(sa_column=whole(nullable=True))
+    proposed_by: str = Field(sa_column=text())
+    proposed_at: int = Field(sa_column=whole())
+    why: str = Field(sa_column=text())
+    approved_by: str = Field(sa_column=text())
+    approved_at: int | None = Field(sa_column=whole(nullable=True))
+    ended_by: str = Field(sa_column=text())
+    ended_why: str = Field(sa_column=text())
+    overrides: str = Field(sa_column=json_text())
+
+
+class EditionDesk(SQLModel, table=True):
+    """One row: whoever numbers, approves or ends editions locks it."""
+
+    __tablename__ = "edition_desk"
+    id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    newest: int = Field(sa_column=whole())
+
+
 ASSETS = (("energy", "g"), ("avoided", "mg CO2e"), ("tree", "tree"), ("money", "minor unit of the currency"))
 ACCOUNT_KINDS = (
     ("mint", "*", "", True),

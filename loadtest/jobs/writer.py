@@ -11,6 +11,7 @@ from typing import Any
 from engine.clock import Clock
 from engine.core.commands import CollectEnergy
 from engine.domain import GAME
+from engine.in_force import FixedRules
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.store.opening import open_database
@@ -27,7 +28,7 @@ async def run(plan: WriterPlan) -> dict[str, object]:
     """Rate, latency and CPU of one round."""
     epoch = await migrate(plan.url)
     db = await open_database(plan.url)
-    writer = Writer(db, (GAME,), _no_rules, Hub(Limits(), epoch), Clock(), 100_000)
+    writer = Writer(db, (GAME,), FixedRules(_no_rules), Hub(Limits(), epoch), Clock(), 100_000)
     writer.start()
     try:
         return await _measure(plan, writer)

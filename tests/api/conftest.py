@@ -31,6 +31,8 @@ from engine.clock import Clock
 from engine.core.rules import RuleBook
 from engine.domain import GAME, JOBS
 from engine.explain import explain_ball
+from engine.in_force import FixedRules
+from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -188,7 +190,7 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
     stack.push_async_callback(db.close)
     clock = Clock()
     hub = Hub(Limits(), epoch)
-    writer = Writer(db, [GAME, JOBS], rules, hub, clock, made.queue_commands_max)
+    writer = Writer(db, [GAME, JOBS], FixedRules(rules), hub, clock, made.queue_commands_max)
     writer.start()
     stack.push_async_callback(writer.stop)
 
@@ -205,6 +207,7 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
         reads=Snapshots(db, rules, clock, epoch),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
+        publisher=Publisher(db, writer.submit_all, clock.now_ms),
     )
 
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 from engine.clock import Clock
 from engine.core.jobs import ClaimLease, MoveWatermark, ProveWrite
 from engine.domain import GAME, JOBS
+from engine.in_force import FixedRules
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.rulebook import load_rulebook
@@ -30,7 +31,7 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 @pytest_asyncio.fixture
 async def writer(db: Database) -> AsyncIterator[Writer]:
     rules = load_rulebook()
-    made = Writer(db, [GAME, JOBS], lambda: rules, Hub(Limits(), "epoch"), Clock())
+    made = Writer(db, [GAME, JOBS], FixedRules(lambda: rules), Hub(Limits(), "epoch"), Clock())
     made.start()
     yield made
     await made.stop()
@@ -84,7 +85,7 @@ async def test_leases_and_proofs_leave_nothing_in_the_journal(db: Database, writ
 async def test_two_processes_claim_at_once_and_one_gets_it(db: Database, writer: Writer) -> None:
     if not db.is_shared:
         pytest.skip("one process writes a SQLite file")
-    other = Writer(db, [GAME, JOBS], load_rulebook, Hub(Limits(), "epoch"), Clock())
+    other = Writer(db, [GAME, JOBS], FixedRules(load_rulebook), Hub(Limits(), "epoch"), Clock())
     other.start()
     try:
         outcomes = await asyncio.gather(

@@ -29,7 +29,14 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 async def test_alive_and_ready(api: Api) -> None:
     assert (await api.http.get("/healthz")).json() == {"status": "ok"}
     ready = await api.http.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "write": "ok", "delivery": "ok"})
+    told = {
+        "status": "ready",
+        "write": "ok",
+        "delivery": "ok",
+        "rulebook": api.parts.rules().hash,
+        "edition": 0,
+    }
+    assert (ready.status_code, ready.json()) == (200, told)
 
 
 async def test_asking_often_costs_one_proof_a_second(api: Api) -> None:

@@ -54,13 +54,16 @@ class World:
         """Decide and evolve one command; the reply. Raises Rejected, and then nothing has changed."""
         rule = RULES[type(command)]
         self._load(rule, command)
-        context = Context(self.now, self.rules, lambda ball, user: self.draw, self.new_id)
-        decision = rule.decide(self.state, command, context)
+        decision = rule.decide(self.state, command, self.context())
         for event in decision.events:
             EVOLVE[type(event)](self.state, event)
             self.moves += transfers(event)
         self.state.clean()
         return decision.reply
+
+    def context(self) -> Context:
+        """What a decision is handed."""
+        return Context(self.now, self.rules, lambda ball, user: self.draw, self.new_id)
 
     def _load(self, rule: Any, command: Any) -> None:
         """Memory is the database: what is not there does not exist."""

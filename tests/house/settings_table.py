@@ -26,6 +26,8 @@ def table() -> str:
 def _type(annotation: Any) -> str:
     if get_origin(annotation) is list:
         return "JSON list"
+    if get_origin(annotation) is dict:
+        return "JSON object"
     kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not NoneType]
     names = {str: "text", int: "whole number", float: "number", bool: "true, false", Path: "path"}
     return " or ".join(names.get(kind, getattr(kind, "__name__", str(kind))) for kind in kinds)

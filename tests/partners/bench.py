@@ -23,6 +23,7 @@ from engine.core import commands as game
 from engine.core.rules import RuleBook
 from engine.core.units import local_day
 from engine.domain import GAME
+from engine.in_force import FixedRules
 from engine.publication import Item
 from engine.relay import Relay
 from engine.rulebook import load_rulebook
@@ -143,7 +144,7 @@ async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> Asyn
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
     domain = partners_domain(registry.terms.values(), Hurry())
-    writer = Writer(db, (GAME, domain), lambda: RULES, audience, clock)
+    writer = Writer(db, (GAME, domain), FixedRules(lambda: RULES), audience, clock)
     writer.start()
     try:
         yield Bench(db, writer, clock, audience, registry)

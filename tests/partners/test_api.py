@@ -21,6 +21,7 @@ from engine.api.parts import Parts
 from engine.api.tokens import TokenVerifier
 from engine.core.numbers import order_number, parse_order_number, tree_number
 from engine.publication import Publication
+from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -93,6 +94,7 @@ def _parts(bench: Bench) -> Parts:
         reads=Snapshots(bench.db, lambda: RULES, bench.clock, "epoch"),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
+        publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),
         routers=[partners_router(desk)],
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.clock import Clock
 from engine.domain import GAME
+from engine.in_force import FixedRules
 from engine.publication import Item
 from engine.store.database import Database
 from engine.store.opening import open_database
@@ -59,7 +60,7 @@ async def bench(url: str) -> AsyncIterator[Bench]:
     await migrate(url)
     db = await open_database(url)
     clock, heard = SetClock(), Heard()
-    writer = Writer(db, (GAME,), rulebook, heard, clock)
+    writer = Writer(db, (GAME,), FixedRules(rulebook), heard, clock)
     async with db.write() as tx:
         for day in range(1, 31):
             sql = 'INSERT INTO day_secrets ("on", secret) VALUES (?, ?) ON CONFLICT DO NOTHING'

@@ -9,6 +9,7 @@ import pytest
 
 from engine.core import commands as c
 from engine.core.game import RULES, Rule
+from engine.in_force import FixedRules
 from engine.publication import Publication, Revocation
 from engine.writer import Overloaded, Writer
 from tests.core.world import BEHAVIOURS, SOURCE, key, rulebook
@@ -135,7 +136,7 @@ async def test_publications_in_the_journal_are_those_that_were_sent(url: str) ->
 async def test_a_full_queue_refuses_at_once(url: str) -> None:
     async with bench(url) as game:
         [one] = await users(game, 1)
-        small = Writer(game.db, (), rulebook, Heard(), game.clock, queue_commands_max=2)
+        small = Writer(game.db, (), FixedRules(rulebook), Heard(), game.clock, queue_commands_max=2)
         small.post(c.SuspendAccount(None, one), lambda outcome: None)
         small.post(c.SuspendAccount(None, one), lambda outcome: None)
         with pytest.raises(Overloaded):
