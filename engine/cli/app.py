@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, serving
+from engine.cli import data, doctor, keys, serving, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -30,7 +30,8 @@ app.command()(data.check)
 app.command()(data.restored)
 app.command()(doctor.doctor)
 rules = typer.Typer(help="Look after the rulebook.", no_args_is_help=True)
-rules.command("check")(data.rules_check)
+for name in ("check", "schema", "explain", "spread", "diff"):
+    rules.command(name)(getattr(workbench, name))
 app.add_typer(rules, name="rules")
 source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
 source.command("add")(keys.source_add)

@@ -1,4 +1,4 @@
-"""Commands about what is in a database: take files in, explain a ball, check all; and check the rulebook."""
+"""Commands about what is in a database: take files in, explain a ball, check all."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,6 @@ from engine.cli.shared import (
 if TYPE_CHECKING:
     from engine.check import Findings
     from engine.ingest.run import Plan, Summary
-    from engine.rulebook import Report
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -341,58 +340,3 @@ def _account_table(findings: "Findings") -> Iterator[tuple[str, ...]]:
         numbers = (total.accounts, total.credit, total.debit, total.by_transfers)
         in_rows = "" if total.by_rows is None else f"{total.by_rows:,}"
         yield total.kind, total.asset, *(f"{number:,}" for number in numbers), in_rows
-
-
-# --- rules ------------------------------------------------------------------------------------------
-
-
-def rules_check(
-    folder: Annotated[
-        Path | None, typer.Argument(help="The rulebook's folder; the one in use if not named.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read a rulebook and tell everything wrong with it: file, line, path, what was expected, the fix.
-
-    Its examples are worked out too. Exit code 1: the rulebook can't be used.
-    """
-    from engine.rulebook import check_rulebook
-
-    with failures():
-        settings = settings_with()
-        if folder is not None and not folder.is_dir():
-            raise Failure(f"there is no folder {folder}", Exit.USAGE)
-        report = check_rulebook(folder or settings.game_rules)
-    if as_json:
-        say_json(_report_facts(report))
-    else:
-        _tell_report(report)
-    if not report.ok:
-        raise typer.Exit(Exit.PROBLEMS)
-
-
-def _report_facts(report: "Report") -> dict[str, Any]:
-    names = ("hash", "files", "behaviours", "factors", "species", "programmes", "references", "examples")
-    facts: dict[str, Any] = {name: getattr(report, name) for name in names}
-    problems = [
-        {name: getattr(problem, name) for name in ("file", "line", "path", "found", "expected", "fix")}
-        for problem in report.problems
-    ]
-    return {"ok": report.ok, **facts, "values": dict(report.values), "warnings": list(report.warnings)} | {
-        "problems": problems
-    }
-
-
-def _tell_report(report: "Report") -> None:
-    for problem in report.problems:
-        say(str(problem))
-    for warning in report.warnings:
-        note(f"note: {warning}")
-    values = ", ".join(f"{count} {confidence}" for confidence, count in report.values.items())
-    kinds = ("behaviours", "factors", "species", "programmes", "references", "examples")
-    say(f"{report.files} files: " + ", ".join(f"{getattr(report, kind)} {kind}" for kind in kinds))
-    say(f"values: {values}")
-    if report.ok:
-        say(f"rulebook {report.hash}")
-    else:
-        say(f"{len(report.problems)} problems; the rulebook can't be used")
