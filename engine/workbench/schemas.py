@@ -33,7 +33,8 @@ def json_schema(kind: str) -> dict[str, Any]:
 
 
 def _tightened(schema: Any) -> Any:
-    """What the models refuse and the plain schema would not: keys that are no days, numbers without a because."""
+    """What the models refuse and the plain schema would not: keys that are no days, numbers without a because, links
+    that are no address."""
     if isinstance(schema, list):
         return [_tightened(inner) for inner in schema]
     if not isinstance(schema, dict):
@@ -41,6 +42,8 @@ def _tightened(schema: Any) -> Any:
     made = {key: _tightened(inner) for key, inner in schema.items()}
     if "patternProperties" in made:
         made.setdefault("additionalProperties", False)
+    if made.get("format") == "uri":
+        made.setdefault("pattern", r"^https?://\S+$")
     properties = made.get("properties", {})
     if isinstance(properties, dict) and {"confidence", "because"} <= properties.keys():
         made["if"] = {"properties": {"confidence": {"enum": ["derived", "assumed"]}}}
