@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, serving, workbench
+from engine.cli import data, doctor, feeds, keys, serving, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -37,6 +37,10 @@ source = typer.Typer(help="Register who may report activities.", no_args_is_help
 source.command("add")(keys.source_add)
 source.command("rotate")(keys.source_rotate)
 app.add_typer(source, name="source")
+sources = typer.Typer(help="See how the feeds of sources fare.", no_args_is_help=True)
+sources.command("report")(feeds.report)
+sources.command("pull")(feeds.pull)
+app.add_typer(sources, name="sources")
 app.command()(doctor.version)
 
 
