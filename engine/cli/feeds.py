@@ -15,6 +15,7 @@ from engine.cli.shared import (
     say,
     say_json,
     settings_with,
+    step_progress,
 )
 from engine.cli.tables import table
 
@@ -165,7 +166,8 @@ async def _pull(source: str, folder: Path | None, database: str | None) -> "Visi
     try:
         async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
             puller = Puller(files[source], fetcher, submit_all, db, counts, Clock().now_ms, pull_secret)
-            visit = await puller.visit()
+            with step_progress() as progress:
+                visit = await puller.visit(None, lambda visit: progress("Pages", visit.pages, 0))
             await counts.flush(submit_all)
             return visit
     finally:

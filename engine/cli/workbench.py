@@ -1,5 +1,6 @@
 """Commands of the product team's workbench: check, schema, explain, spread and diff of rulebooks."""
 
+from collections.abc import Callable
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,10 @@ RulesOption = Annotated[
 OnOption = Annotated[
     str | None, typer.Option("--on", help="The day, such as 2026-12-01; today if not named.")
 ]
+
+
+# Ways to find a rulebook by another name than a folder's, such as its hash; each gives None for names that are not its.
+LOADERS: "list[Callable[[str], Files | None]]" = []
 
 
 class Language(StrEnum):
@@ -263,8 +268,8 @@ def _figure_row(figure: "Figure", ours: Any) -> tuple[str, ...]:
 
 
 def diff(
-    before: Annotated[Path, typer.Argument(help="The folder of the rulebook as it is.")],
-    after: Annotated[Path, typer.Argument(help="The folder of the rulebook as it would be.")],
+    before: Annotated[str, typer.Argument(help="The rulebook as it is: a folder.")],
+    after: Annotated[str, typer.Argument(help="The rulebook as it would be: a folder.")],
     on: OnOption = None,
     lang: LanguageOption = Language.EN,
     as_json: JsonOption = False,
@@ -279,7 +284,7 @@ def diff(
     from engine.workbench.told import difference, document
 
     with failures():
-        comparison, found = difference(_files(_needed(before)), _files(_needed(after)), _day(on))
+        comparison, found = difference(_rulebook(before), _rulebook(after), _day(on))
     if as_json:
         say_json(document(comparison, found))
     else:
@@ -389,6 +394,15 @@ def _needed(folder: Path) -> Path:
     if not folder.is_dir():
         raise Failure(f"there is no folder {folder}", Exit.USAGE)
     return folder
+
+
+def _rulebook(name: str) -> "Files":
+    """The rulebook that a name stands for: a folder, else what one of the LOADERS knows. Raises Failure."""
+    if not Path(name).is_dir():
+        for load in LOADERS:
+            if (found := load(name)) is not None:
+                return found
+    return _files(_needed(Path(name)))
 
 
 def _files(folder: Path | None) -> "Files":

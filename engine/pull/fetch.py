@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -55,14 +56,24 @@ def is_public(address: Address) -> bool:
 
 
 class Fetcher:
-    """Fetches pages. `allows_loopback`: http and https on this machine too, for tests and feeds that run beside."""
+    """Fetches pages. `allows_loopback`: http and https on this machine too, for tests and feeds that run beside.
+
+    `trust`: whose certificates are believed; those that the system believes where it is left out.
+    """
 
     def __init__(
-        self, allows_loopback: bool = False, look_up: LookUp = look_up, total_s: float = TOTAL_S
+        self,
+        allows_loopback: bool = False,
+        look_up: LookUp = look_up,
+        total_s: float = TOTAL_S,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._allows_loopback, self._look_up, self._total_s = allows_loopback, look_up, total_s
         timeout = httpx.Timeout(FIRST_BYTE_S, read=min(FIRST_BYTE_S, total_s))
-        self._client = httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=timeout)
+        verify: ssl.SSLContext | bool = trust or True
+        self._client = httpx.AsyncClient(
+            trust_env=False, follow_redirects=False, timeout=timeout, verify=verify
+        )
 
     async def close(self) -> None:
         """Let go of all connections."""

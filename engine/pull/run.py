@@ -80,7 +80,9 @@ class Puller:
             rows = await view.fetch(sql, self.file.source)
         return Pull(*rows[0]) if rows else Pull(self.file.source)
 
-    async def visit(self, pull: Pull | None = None) -> Visit:
+    async def visit(
+        self, pull: Pull | None = None, progress: Callable[[Visit], None] = lambda visit: None
+    ) -> Visit:
         """Pages from the kept cursor until there is no next one, or this visit's share is done."""
         pull, visit = pull or await self.kept(), Visit()
         seen, last = {pull.cursor}, b""
@@ -95,6 +97,7 @@ class Puller:
                 last = digest
                 cursor, taken = await self._take(body, pull.cursor, visit)
                 visit.pages += 1
+                progress(visit)
                 if cursor and cursor in seen and cursor != pull.cursor:
                     raise _Stop("a circle of cursors")
                 is_last = cursor in ("", pull.cursor)

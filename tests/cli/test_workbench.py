@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.rulebook import shipped_rules
+from engine.cli import workbench
+from engine.rulebook import load_files, shipped_rules
 from tests.cli.conftest import Saxaul
 
 METRO = "behaviours/green-travel/metro.yaml"
@@ -128,3 +129,14 @@ def test_diff_says_loudly_what_was_edited_in_place(saxaul: Saxaul, trial: Path) 
     document = saxaul("rules", "diff", shipped_rules(), trial, "--json")
     assert document.status == 1 and document.json["backdated"]
     assert saxaul("rules", "diff", shipped_rules(), "nowhere").status == 2
+
+
+def test_diff_takes_other_names_of_rulebooks(
+    saxaul: Saxaul, trial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = load_files(trial)
+    monkeypatch.setattr(
+        workbench, "LOADERS", [lambda name: None, lambda name: known if name == "abc" else None]
+    )
+    assert "Nothing that decides" in saxaul("rules", "diff", "abc", trial).check().out
+    assert saxaul("rules", "diff", "abd", trial).status == 2
