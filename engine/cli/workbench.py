@@ -1,6 +1,6 @@
 """Commands of the product team's workbench: check, schema, explain, spread and diff of rulebooks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -169,10 +169,29 @@ def explain(
         return
     for line in told["steps"]:
         say(line)
+    for line in _in_short(told, lang is Language.ZH):
+        say(line)
+
+
+def _in_short(told: dict[str, Any], is_chinese: bool) -> "Iterator[str]":
+    """What the steps do not say: the bounds of the uncertainty, and what the caps leave."""
+    from engine.workbench.told import label
+
     if told["between_mg"]:
         low, high = told["between_mg"]
-        words = ("between", "and") if lang is Language.EN else ("介于", "与")
-        say(f"{words[0]} {low:,} {words[1]} {high:,} mg CO2e")
+        yield (
+            f"减排量介于 {low:,} 与 {high:,} mg CO2e 之间。"
+            if is_chinese
+            else f"Avoided emissions between {low:,} and {high:,} mg CO2e by the stated uncertainty."
+        )
+    named = "zh" if is_chinese else "en"
+    caps = [f"{label(f'caps.{name}', named)} {value['value']}" for name, value in told["caps"].items()]
+    if caps:
+        yield (
+            f"上限：{'，'.join(caps)}；当天没有其他行为时入账 {told['booked_g']:,} g。"
+            if is_chinese
+            else f"Caps: {', '.join(caps)}; on an otherwise empty day {told['booked_g']:,} g are booked."
+        )
 
 
 def _number(text: str) -> "Decimal":
@@ -306,13 +325,13 @@ def _tell_difference(comparison: "Comparison", found: "list[Effect]", language: 
     if changes:
         say("\nWhat changes")
         rows = [("what", "value", "from", "until", "before", "after", "%", "")]
-        rows += [_change_row(change, language) for change in changes]
+        rows += [_change_row(comparison, change, language) for change in changes]
         for line in table(rows, right=(6,)):
             say(line)
     if found:
         say("\nWhat it means for a typical act (after the gram caps of an otherwise empty day)")
         rows = [("behaviour", "act", "from", "energy g", "%", "avoided mg", "%", "most in 30 days, g")]
-        rows += [_effect_row(effect) for effect in found]
+        rows += [_effect_row(comparison, effect, language) for effect in found]
         for line in table(rows, right=(4, 6)):
             say(line)
     for kind, words in (("source", "values rest on other sources"), ("wording", "texts are worded anew")):
@@ -348,11 +367,13 @@ def _shown(leaf: Any) -> str:
     return "nothing" if leaf is None else leaf.shown()
 
 
-def _change_row(change: "Change", language: str) -> tuple[str, ...]:
+def _change_row(comparison: "Comparison", change: "Change", language: str) -> tuple[str, ...]:
     from engine.workbench.leaves import day_before
-    from engine.workbench.told import label, percent
+    from engine.workbench.told import KINDS_ZH, label, percent
 
-    what = change.thing if change.thing == change.id else f"{change.thing} {change.id}"
+    kind = KINDS_ZH.get(change.thing, change.thing) if language == "zh" else change.thing
+    name = comparison.name(change.thing, change.id, language) if language == "zh" else change.id
+    what = kind if change.thing == change.id else f"{kind} {name}"
     until = str(day_before(change.until_on)) if change.until_on else ""
     follows = f"and {change.followed_by} behaviours that take it" if change.followed_by else ""
     mark = "EDITED IN PLACE" if change.in_place else follows
@@ -360,7 +381,7 @@ def _change_row(change: "Change", language: str) -> tuple[str, ...]:
     return what, value, str(change.from_on), until, _shown(change.before), _shown(change.after), pct, mark
 
 
-def _effect_row(effect: "Effect") -> tuple[str, ...]:
+def _effect_row(comparison: "Comparison", effect: "Effect", language: str) -> tuple[str, ...]:
     from engine.workbench.told import percent, relative
 
     act, one, other = effect.act, effect.before, effect.after
@@ -371,7 +392,8 @@ def _effect_row(effect: "Effect") -> tuple[str, ...]:
     energy_pct = percent(relative(one.booked_g, other.booked_g)) or ""
     avoided_pct = percent(relative(one.avoided_mg, other.avoided_mg)) or ""
     most = _pair(one, other, "month_most_g")
-    return effect.behaviour, told, str(effect.on), energy, energy_pct, avoided, avoided_pct, most
+    name = comparison.name("behaviour", effect.behaviour, language) if language == "zh" else effect.behaviour
+    return name, told, str(effect.on), energy, energy_pct, avoided, avoided_pct, most
 
 
 def _pair(one: "Worth", other: "Worth", name: str) -> str:

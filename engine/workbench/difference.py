@@ -7,7 +7,7 @@ what stood there. Pure: rulebooks and a day in, a list of changes out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any
@@ -77,6 +77,11 @@ class Comparison:
     added: tuple[Presence, ...]
     removed: tuple[Presence, ...]
     changes: tuple[Change, ...]
+    names: Mapping[Thing, Mapping[str, str]] = field(default_factory=dict)
+
+    def name(self, thing: str, id_: str, language: str) -> str:
+        """What a thing is called in a language; its id where it has no name."""
+        return self.names.get((thing, id_), {}).get(language, id_)
 
     @property
     def in_place(self) -> tuple[Change, ...]:
@@ -105,6 +110,7 @@ def compare(before: RuleBook, after: RuleBook, today: date) -> Comparison:
         added=tuple(_presence(key, right[key], today) for key in right if key not in left),
         removed=tuple(_presence(key, left[key], today) for key in left if key not in right),
         changes=tuple(_without_followers(changes)),
+        names={key: getattr(thing, "names", {}) for key, thing in (left | right).items()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,16 @@ from engine.workbench.difference import Change, Comparison, Presence, compare
 from engine.workbench.effects import Effect, Worth, effects
 from engine.workbench.leaves import Leaf, day_before
 
+_FIGURE = re.compile(r"by_region\.([A-Z0-9-]+)\.(value|year|region)")
+# kind of thing → in Chinese
+KINDS_ZH = {
+    "behaviour": "行为",
+    "factor": "因子",
+    "species": "树种",
+    "programme": "项目",
+    "game": "游戏设置",
+    "reference": "来源",
+}
 # path, or its last step → in English, in Chinese
 LABELS: dict[str, tuple[str, str]] = {
     "caps.event_g": ("cap of one act", "单次上限"),
@@ -40,6 +51,9 @@ LABELS: dict[str, tuple[str, str]] = {
 
 def label(path: str, language: str = "en") -> str:
     """What a value is called; its path where it has no name."""
+    figure = _FIGURE.fullmatch(path)
+    if figure is not None and figure[2] == "value":
+        return f"{figure[1]} 的数值" if language == "zh" else f"figure of {figure[1]}"
     found = LABELS.get(path) or LABELS.get(path.rsplit(".", 1)[-1])
     return path if found is None else found[language == "zh"]
 
@@ -62,7 +76,7 @@ def document(comparison: Comparison, found: Sequence[Effect]) -> dict[str, Any]:
         "backdated": comparison.is_backdated,
         "added": [_presence(one) for one in comparison.added],
         "removed": [_presence(one) for one in comparison.removed],
-        "changes": [_change(one) for one in comparison.changes],
+        "changes": [_change(one, comparison) for one in comparison.changes],
         "effects": [_effect(one) for one in found],
     }
 
@@ -92,10 +106,11 @@ def _presence(one: Presence) -> dict[str, Any]:
     }
 
 
-def _change(one: Change) -> dict[str, Any]:
+def _change(one: Change, comparison: Comparison) -> dict[str, Any]:
     return {
         "thing": one.thing,
         "id": one.id,
+        "names": dict(comparison.names.get((one.thing, one.id), {})),
         "path": one.path,
         "label": {"en": label(one.path), "zh": label(one.path, "zh")},
         "kind": one.kind,

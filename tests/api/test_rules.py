@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,7 +16,7 @@ from engine.rulebook import shipped_rules
 from engine.workbench import apart
 from engine.workbench.apart import Apart
 from engine.workbench.child import work_out
-from tests.api.conftest import Api
+from tests.api.conftest import Api, walk
 from tests.rules.pack import FILES, SAVING
 
 
@@ -148,3 +150,65 @@ async def test_routes_are_described_with_their_refusals(lite: Api) -> None:
             for status, response in operation["responses"].items():
                 wanted = "application/json" if status.startswith("2") else "application/problem+json"
                 assert list(response["content"]) == [wanted], (path, status)
+
+
+async def test_what_is_explained_is_what_was_booked(lite: Api) -> None:
+    """The trace of a ball that a source's report made is the one that the workbench tells beforehand."""
+    await lite.add_source(behaviours=("metro", "walking"))
+    user = await lite.open_account(province="CN-BJ")
+    await lite.link(user, "sub-1")
+    at = datetime.now(UTC).isoformat()
+    ride = {"id": "r", "subject": "sub-1", "behaviour": "metro", "at": at, "quantity": 1, "unit": "ride"}
+    steps = walk("w", steps=7_321)
+    answers = (await lite.report(ride | {"attributes": {"distance_km": 7.5}}, steps)).json()["results"]
+    on = datetime.now(UTC).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
+    for answer, item in zip(answers, (ride | {"attributes": {"distance_km": "7.5"}}, steps), strict=True):
+        told = await post(
+            lite,
+            "explain",
+            behaviour=item["behaviour"],
+            quantity=str(item["quantity"]),
+            on=on,
+            province="CN-BJ",
+            attributes=item.get("attributes", {}),
+        )
+        ball = (await lite.operator("GET", f"/v1/balls/{answer['ball']}/explain")).json()
+        assert (told.json()["booked_g"], told.json()["avoided_mg"]) == (
+            answer["energy_g"],
+            answer["avoided_mg"],
+        )
+        told_trace, ball_trace = told.json()["trace"], ball["calculation"]
+        for half in ("energy", "avoided"):
+            assert {**ball_trace[half], **told_trace[half]} == ball_trace[half]
+
+
+HOSTILE = {
+    "alias bomb": "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*a, *a]\n" for n in range(200)),
+    "deep nesting": "[" * 100_000,
+    "deep lists": "- " * 50_000 + "x",
+    "equal keys": "id: x\n" * 20_000,
+    "a tag": "id: !!python/object/apply:os.system [id]\n",
+    "many keys": "".join(f"k{n}: {n}\n" for n in range(18_000)),
+    "surprises": "id: NO\nnames: {zh: on, en: 12:30:45}\nunit: .nan\n",
+    "zero bytes": "id: \0\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_hostile_files_cost_a_child_something_and_the_engine_nothing(lite: Api, name: str) -> None:
+    """While a hostile file is read, the loop that serves sockets never stands still for long."""
+    late: list[float] = []
+
+    async def heart() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.01)
+            late.append(time.perf_counter() - begun - 0.01)
+
+    beating = asyncio.create_task(heart())
+    answer = await post(lite, "check", files=FILES | {"species/shrub.yaml": HOSTILE[name]})
+    beating.cancel()
+    told = answer.json()
+    assert answer.status_code == 200 and not told["ok"], told
+    assert any(one["file"] == "species/shrub.yaml" for one in told["problems"])
+    assert sorted(late)[len(late) * 9 // 10] < 0.1, max(late)

@@ -64,6 +64,9 @@ def test_explain_in_both_languages(saxaul: Saxaul) -> None:
     assert "394,602 mg CO2e, give or take 30 %" in told and "[beijing-2019] Briefing" in told
     chinese = saxaul(*act, "--attribute", "distance_km=7.5", "--lang", "zh").check().out
     assert "地铁出行" in chinese and "394,602 mg" in chinese and "介于 276,221 与 512,983" in chinese
+    assert "每日次数 5" in chinese and "acts a day 5" in told
+    capped = saxaul("rules", "explain", "walking", "--quantity", "20000").check().out
+    assert "cap of a day 296; on an otherwise empty day 296 g are booked" in capped
     document = saxaul(*act, "--json").check().json
     assert document["agrees"] and document["trace"]["province"] == "CN-BJ" and document["references"]
 
@@ -115,7 +118,8 @@ def test_diff_says_what_changes_for_a_typical_act(saxaul: Saxaul, trial: Path) -
     ran = saxaul("rules", "diff", shipped_rules(), trial, "--on", "2026-11-25").check()
     assert "cap of a day" in ran.out and "296 g" in ran.out and "350 g" in ran.out and "+18.2" in ran.out
     assert "8,880 → 9,840" in ran.out and "296 → 328" in ran.out and "EDITED" not in ran.out
-    assert "每日上限" in saxaul("rules", "diff", shipped_rules(), trial, "--lang", "zh").out
+    chinese = saxaul("rules", "diff", shipped_rules(), trial, "--lang", "zh").out
+    assert "每日上限" in chinese and "行为 行走" in chinese
 
 
 def test_diff_says_loudly_what_was_edited_in_place(saxaul: Saxaul, trial: Path) -> None:

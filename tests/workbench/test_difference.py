@@ -209,6 +209,7 @@ def test_every_number_that_is_edited_is_told(name: str, place: int, pack: Pack, 
 def test_words_for_values_and_per_cent() -> None:
     assert label("caps.day_g") == "cap of a day" and label("ball.life_h", "zh") == "有效期（小时）"
     assert label("no.such.path") == "no.such.path"
+    assert label("by_region.CN-HE.value") == "figure of CN-HE"
     assert [percent(Fraction(n, 100)) for n in (5, -5, 4, -4, 123456, 0)] == [
         "+0.1", "-0.1", "+0.0", "+0.0", "+1,234.6", "+0.0",
     ]  # fmt: skip
