@@ -23,13 +23,14 @@ from engine.api.parts import Parts
 from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.core.units import local_day
-from engine.rulebook import FILES_MAX, Files, load_files
+from engine.rulebook import FILES_MAX, Files, RulebookError, load_files
 from engine.rulefiles.reading import FILE_BYTES_MAX
 from engine.workbench import schemas
 from engine.workbench.apart import Apart
 from engine.workbench.explaining import Act, explain
 from engine.workbench.spread import document, spreads
 
+PROBLEMS_TOLD_MAX = 20
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 _GAME_REFUSALS = (
     "unknown_behaviour",
@@ -197,14 +198,22 @@ def make_router() -> APIRouter:
         act = Act(body.behaviour, Decimal(body.quantity), on, body.unit, body.province, attributes)
         return _json(explain(parts.rules(), act, body.lang))
 
-    @router.get("/spread", response_model=SpreadTold, responses=refusals("unknown_behaviour", "invalid"))
+    @router.get(
+        "/spread",
+        response_model=SpreadTold,
+        responses=refusals("unknown_behaviour", "rulebook_broken", "invalid"),
+    )
     async def compare_schemes(
         parts: Engine,
         behaviour: Annotated[Slug | None, Query(description="One behaviour; all if left out.")] = None,
         on: Annotated[DayText | None, Query()] = None,
     ) -> Response:
         """What published schemes credit for the same acts, beside the rulebook in force, with ratios."""
-        files = await asyncio.to_thread(_shipped, parts.settings.game_rules)
+        try:
+            files = await asyncio.to_thread(_shipped, parts.settings.game_rules)
+        except RulebookError as problem:  # the folder was edited while the engine runs
+            told = [str(one) for one in problem.problems[:PROBLEMS_TOLD_MAX]]
+            raise Rejected("rulebook_broken", problems=told) from problem
         day = _day(parts, on)
         found = spreads(Files(parts.rules(), files.models), day, behaviour)
         return _json({"on": day.isoformat(), "acts": [document(one) for one in found]})

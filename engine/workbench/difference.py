@@ -116,8 +116,8 @@ def compare(before: RuleBook, after: RuleBook, today: date) -> Comparison:
 
 def _presence(key: Thing, thing: Any, today: date) -> Presence:
     """References and factors count for nothing by themselves; their use shows in what uses them."""
-    days = days_of(thing)
-    first = min(days, default=None)
+    history = getattr(thing, "history", None)
+    first = min(days_of(thing) if history is None else history.days, default=None)
     in_place = first is not None and first < today and key[0] not in ("reference", "factor")
     return Presence(*key, getattr(thing, "names", {}), first, in_place)
 

@@ -64,9 +64,12 @@ def effects(before: Files, after: Files, comparison: Comparison) -> Iterator[Eff
             for change in comparison.changes
             if change.thing == "behaviour" and change.id == name and change.kind == "value"
         }
-        days = sorted(own_days | factor_days)[:DAYS_TOLD_MAX]
+        days = own_days | factor_days
+        if factor_days:  # a figure may begin to count for acts of a later day than that of its first use
+            sides = (files.book.behaviours[name].history.days for files in (before, after))
+            days |= {day for side in sides for day in side if day >= min(factor_days)}
         for act in _acts(before, after, name):
-            yield from _along(before.book, after.book, name, act, days)
+            yield from _along(before.book, after.book, name, act, sorted(days)[:DAYS_TOLD_MAX])
 
 
 def _along(one: RuleBook, other: RuleBook, name: str, act: TypicalAct, days: list[date]) -> Iterator[Effect]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from engine.core.errors import Rejected
@@ -51,7 +52,7 @@ def explain(book: RuleBook, act: Act, language: str = "en") -> dict[str, Any]:
         "energy_g": result.energy_g,
         "booked_g": booked_alone_g(in_force, result.energy_g),
         "avoided_mg": result.avoided_mg,
-        "between_mg": _between(result.avoided_mg, in_force.uncertainty),
+        "between_mg": _between(result.avoided_mg, trace["avoided"].get("uncertainty_pct")),
         "caps": {name: _value(value) for name, value in in_force.cap_values.items()},
         "steps": tell(trace, book),
         "agrees": recount(trace) == (result.energy_g, result.avoided_mg),
@@ -60,11 +61,11 @@ def explain(book: RuleBook, act: Act, language: str = "en") -> dict[str, Any]:
     }
 
 
-def _between(avoided_mg: int, uncertainty: Value | None) -> list[int] | None:
+def _between(avoided_mg: int, uncertainty_pct: str | None) -> list[int] | None:
     """Least and most of the avoided emissions by the stated uncertainty, in whole milligrams, rounded outwards."""
-    if uncertainty is None or not avoided_mg:
+    if uncertainty_pct is None or not avoided_mg:
         return None
-    half = avoided_mg * uncertainty.amount / 100
+    half = avoided_mg * Fraction(uncertainty_pct) / 100
     return [max(0, (avoided_mg - half).__floor__()), (avoided_mg + half).__ceil__()]
 
 

@@ -5,7 +5,7 @@ Knows no field by name: what a rulebook gains later is compared like the rest. P
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -57,6 +57,8 @@ def things(book: RuleBook) -> Iterator[tuple[str, str, Any]]:
 
 def days_of(thing: Any) -> set[date]:
     """Every day from which something about a thing changes."""
+    if isinstance(thing, Value):
+        return {thing.since}
     if isinstance(thing, Dated):
         inner = {day for item in thing.items for day in days_of(item)}
         return inner | set(thing.days)
@@ -71,11 +73,10 @@ def days_of(thing: Any) -> set[date]:
 
 def leaves(thing: Any, on: date, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
     """All values of a thing that count on a day, by where they stand."""
-    if thing is None:
+    if thing is None or not _counts(thing, on):
         return
     if isinstance(thing, Value):
-        text = thing.text
-        yield path, Leaf(text, thing.unit, thing.amount, thing.confidence, thing.references)
+        yield path, Leaf(thing.text, thing.unit, thing.amount, thing.confidence, thing.references)
     elif isinstance(thing, Dated):
         yield from leaves(thing.on(on), on, path[:-1] if path[-1:] == ("history",) else path)
     elif is_dataclass(thing) and not isinstance(thing, type):
@@ -86,10 +87,33 @@ def leaves(thing: Any, on: date, path: Path = ()) -> Iterator[tuple[Path, Leaf]]
         for key, inner in thing.items():
             yield from leaves(inner, on, (*path, str(key)))
     elif isinstance(thing, tuple | list | frozenset):
-        for place, inner in enumerate(sorted(thing) if isinstance(thing, frozenset) else thing):
-            yield from leaves(inner, on, (*path, str(place)))
+        for key, inner in _named(sorted(thing) if isinstance(thing, frozenset) else thing, on).items():
+            yield from leaves(inner, on, (*path, key))
     else:
         yield path, _leaf(thing)
+
+
+def _counts(thing: Any, on: date) -> bool:
+    """Whether a value, or a row that is dated by its value, counts already on the day."""
+    value = thing if isinstance(thing, Value) else getattr(thing, "value", None)
+    return not isinstance(value, Value) or value.since <= on
+
+
+def _named(rows: Sequence[Any], on: date) -> dict[str, Any]:
+    """Rows by what tells them apart: an id, or the year that they describe (the newest counts), else their place."""
+    found: dict[str, Any] = {}
+    for place, row in enumerate(rows):
+        name = getattr(row, "id", None) or getattr(row, "year", None)
+        if name is None:
+            found[str(place)] = row
+        elif _counts(row, on) and not (str(name) in found and _since(found[str(name)]) > _since(row)):
+            found[str(name)] = row
+    return found
+
+
+def _since(row: Any) -> date:
+    value = getattr(row, "value", None)
+    return value.since if isinstance(value, Value) else date.min
 
 
 def _leaf(thing: object) -> Leaf:

@@ -85,7 +85,7 @@ def spreads(files: Files, on: date, behaviour: str | None = None) -> Iterator[Sp
 
 def _figures(act: PublishedAct, sources: Mapping[str, Reference]) -> Iterator[Figure]:
     for row in act.published:
-        cited = tuple(sources[name] for name in row.references)
+        cited = tuple(sources[name] for name in row.references if name in sources)
         because = row.because or ""
         yield Figure(
             row.scheme,

@@ -12,7 +12,7 @@ from engine.workbench.difference import Change, Comparison, Presence, compare
 from engine.workbench.effects import Effect, Worth, effects
 from engine.workbench.leaves import Leaf, day_before
 
-_FIGURE = re.compile(r"by_region\.([A-Z0-9-]+)\.(value|year|region)")
+_FIGURE = re.compile(r"by_region\.([A-Z0-9-]+)(\.\d{4})?\.value")
 # kind of thing → in Chinese
 KINDS_ZH = {
     "behaviour": "行为",
@@ -52,8 +52,9 @@ LABELS: dict[str, tuple[str, str]] = {
 def label(path: str, language: str = "en") -> str:
     """What a value is called; its path where it has no name."""
     figure = _FIGURE.fullmatch(path)
-    if figure is not None and figure[2] == "value":
-        return f"{figure[1]} 的数值" if language == "zh" else f"figure of {figure[1]}"
+    if figure is not None:
+        where = figure[1] + (figure[2] or "").replace(".", " ")
+        return f"{where} 的数值" if language == "zh" else f"figure of {where}"
     found = LABELS.get(path) or LABELS.get(path.rsplit(".", 1)[-1])
     return path if found is None else found[language == "zh"]
 

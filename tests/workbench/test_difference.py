@@ -119,8 +119,10 @@ def test_a_factor_shows_in_the_acts_that_use_it_by_region(pack: Pack, changed: C
     )
     after.edit(SAVING, "avoided_mg: 1670400}", IN_HEBEI)
     found = told(pack, after)
-    paths = {change["path"]: change for change in found["changes"]}
-    assert paths["by_region.CN-HE.value"]["after"]["value"] == "0.6"
+    figures = [
+        one for one in found["changes"] if re.fullmatch(r"by_region\.CN-HE\.(\d+\.)?value", one["path"])
+    ]
+    assert [(one["from_on"], one["after"]["value"]) for one in figures] == [("2027-01-01", "0.6")]
     [effect] = found["effects"]
     assert (effect["act"]["province"], effect["from_on"]) == ("CN-HE", "2027-01-01")
     assert (effect["before"]["avoided_mg"], effect["after"]["avoided_mg"]) == (2_175_600, 1_800_000)
@@ -210,6 +212,7 @@ def test_words_for_values_and_per_cent() -> None:
     assert label("caps.day_g") == "cap of a day" and label("ball.life_h", "zh") == "有效期（小时）"
     assert label("no.such.path") == "no.such.path"
     assert label("by_region.CN-HE.value") == "figure of CN-HE"
+    assert label("by_region.CN-HE.2022.value", "zh") == "CN-HE 2022 的数值"
     assert [percent(Fraction(n, 100)) for n in (5, -5, 4, -4, 123456, 0)] == [
         "+0.1", "-0.1", "+0.0", "+0.0", "+1,234.6", "+0.0",
     ]  # fmt: skip
