@@ -32,7 +32,12 @@ WORDS = {
     "project": "项目情景",
     "event_cap": "单次上限",
     "factor": "因子",
+    "points": "积分",
+    "measures": "测算量",
+    "evidence": "凭证",
 }
+# parts of a trace that have words of their own above; whatever else a trace has is told value by value
+TOLD = {"v", "rules", "behaviour", "on", "quantity", "unit", "province", "attributes", "energy", "avoided"}
 SILENT = {"method", "g", "mg", "references", "value", "unit", "from", "confidence", "functional_unit"}
 
 
@@ -48,6 +53,9 @@ def describe_zh(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
     cited: list[str] = []
     lines += [f"能量：{line}" for line in _energy(trace, cited)]
     lines += [f"减排量：{line}" for line in _avoided(trace, cited)]
+    for key, inner in trace.items():
+        if key not in TOLD:
+            lines += _inside(inner, cited, WORDS.get(key, key))
     return [*lines, *(f"[{reference}] {_cite(rules, reference)}" for reference in dict.fromkeys(cited))]
 
 

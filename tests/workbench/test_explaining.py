@@ -100,9 +100,10 @@ def test_a_method_that_has_no_chinese_words_is_told_value_by_value() -> None:
         "province": None,
         "energy": {"method": "brand_new", "tiers": [{"above": value}], "g": 7},
         "avoided": {"method": "brand_new", "legs": {"first": value}, "why": "因此", "mg": 9},
+        "points": {"each": value, "worth": 3},
     }
     text = "\n".join(describe_zh(trace, BOOK))
-    assert text.count("7 g（推算，自 2020-01-01 起 [guide-freep]）") == 2
+    assert text.count("7 g（推算，自 2020-01-01 起 [guide-freep]）") == 3 and "积分" in text
     assert "因此" in text and "9 mg" in text and "早先的规则库" in text and "[guide-freep] List" in text
 
 
