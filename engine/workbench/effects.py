@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from engine.rulefiles import models as m
 from engine.workbench.difference import Comparison
 
 DAYS_OF_A_MONTH = 30
+REGIONS_TRIED_MAX = 50
 DAYS_TOLD_MAX = 24  # of one behaviour; a rulebook with more days of change is told by its first ones
 
 
@@ -68,7 +69,7 @@ def effects(before: Files, after: Files, comparison: Comparison) -> Iterator[Eff
         if factor_days:  # a figure may begin to count for acts of a later day than that of its first use
             sides = (files.book.behaviours[name].history.days for files in (before, after))
             days |= {day for side in sides for day in side if day >= min(factor_days)}
-        for act in _acts(before, after, name):
+        for act in _acts(before, after, name, _regions(comparison)):
             yield from _along(before.book, after.book, name, act, sorted(days)[:DAYS_TOLD_MAX])
 
 
@@ -81,8 +82,20 @@ def _along(one: RuleBook, other: RuleBook, name: str, act: TypicalAct, days: lis
         told = pair
 
 
-def _acts(before: Files, after: Files, behaviour: str) -> list[TypicalAct]:
-    """The acts of both files' examples that are accepted, the newer file's first, each once."""
+def _regions(comparison: Comparison) -> list[str]:
+    """The regions whose figures change, so that a change of one province shows although no example lies in it."""
+    found = {
+        change.path.split(".")[1]
+        for change in comparison.changes
+        if change.thing == "factor" and change.kind == "value" and change.path.startswith("by_region.")
+    }
+    return sorted(found)[:REGIONS_TRIED_MAX]
+
+
+def _acts(before: Files, after: Files, behaviour: str, regions: list[str]) -> list[TypicalAct]:
+    """The acts of both files' examples that are accepted, the newer file's first, each once; the first one also in
+    each of the regions.
+    """
     found: dict[tuple[Any, ...], TypicalAct] = {}
     for files in (after, before):
         for file in files.models.values():
@@ -90,8 +103,16 @@ def _acts(before: Files, after: Files, behaviour: str) -> list[TypicalAct]:
                 for example in file.examples:
                     act = typical_act(file, example)
                     if example.refused is None:
-                        found.setdefault((act.quantity, act.unit, act.province, act.attributes), act)
+                        found.setdefault(_what(act), act)
+    first = next(iter(found.values()), None)
+    for region in regions if first is not None else ():
+        act = replace(first, province=region)
+        found.setdefault(_what(act), act)
     return list(found.values())
+
+
+def _what(act: TypicalAct) -> tuple[Any, ...]:
+    return act.quantity, act.unit, act.province, act.attributes
 
 
 def typical_act(file: m.BehaviourFile, example: m.Example) -> TypicalAct:
