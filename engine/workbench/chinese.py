@@ -20,6 +20,8 @@ METHODS = {
     "factor_times_quantity": "因子乘以数量",
     "step_table": "分级表",
     "baseline_minus_project": "基准减项目",
+    "mode_mix": "替代的出行方式组合",
+    "annualised_stock": "按年折算",
 }
 SIDES = {"baseline": "基准情景", "project": "项目情景"}
 WORDS = {
@@ -38,7 +40,17 @@ WORDS = {
 }
 # parts of a trace that have words of their own above; whatever else a trace has is told value by value
 TOLD = {"v", "rules", "behaviour", "on", "quantity", "unit", "province", "attributes", "energy", "avoided"}
-SILENT = {"method", "g", "mg", "references", "value", "unit", "from", "confidence", "functional_unit"}
+VALUE_TOLD = {"value", "unit", "from", "confidence", "references", "picked"}
+ENERGY_TOLD = {
+    "method", "grams", "grams_per_unit", "steps", "from", "confidence", "references", "event_cap", "g", "picked",
+}  # fmt: skip
+AVOIDED_TOLD = {
+    "method", "functional_unit", "per_unit", "attribute", "share", "years", "baseline", "project", "mg",
+    "uncertainty_pct",
+}  # fmt: skip
+TERM_TOLD = VALUE_TOLD | {
+    "mode", "factor", "amount", "share", "region", "year", "match", "years_off", "made_of",
+}  # fmt: skip
 
 
 def describe_zh(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
@@ -76,14 +88,24 @@ def _energy(trace: Mapping[str, Any], cited: list[str]) -> Iterator[str]:
         exact = Fraction(trace["quantity"]) * Fraction(energy["grams_per_unit"]["value"])
         ratio = _tell(energy["grams_per_unit"], cited)
         yield f"{trace['quantity']} {trace['unit']} × {ratio} = {digits(exact)} g。"
+    elif method == "step_table" and "steps" in energy:
+        yield from _steps(energy, trace["unit"], cited)
     else:
         yield f"方法：{METHODS.get(method, method)}。"
-        yield from _values(energy, cited)
+    yield from _rest(energy, ENERGY_TOLD, cited)
     if exact is not None and exact.denominator != 1:
         yield f"向下取整为 {exact.__floor__():,} g。"
     if "event_cap" in energy:
         yield f"单次上限 {_tell(energy['event_cap'], cited)}。"
     yield f"结果 {energy['g']:,} g，未计每日与每月上限。"
+
+
+def _steps(energy: Mapping[str, Any], unit: str, cited: list[str]) -> Iterator[str]:
+    cited.extend(energy["references"])
+    rows = "；".join(f"{start} {unit} 起 {grams} g" for start, grams in energy["steps"])
+    sure = CONFIDENCE.get(energy["confidence"], energy["confidence"])
+    cites = "".join(f" [{reference}]" for reference in energy["references"])
+    yield f"分级：{rows}（{sure}，自 {energy['from']} 起{cites}）。"
 
 
 # --- avoided emissions ------------------------------------------------------------------------------
@@ -101,35 +123,51 @@ def _avoided(trace: Mapping[str, Any], cited: list[str]) -> Iterator[str]:
         yield from _scenarios(trace, cited)
     else:
         yield f"方法：{METHODS.get(method, method)}。"
-        yield from _values(avoided, cited)
+        yield from _rest(avoided, {"method", "mg", "uncertainty_pct"}, cited)
     spread = f"，不确定度 ±{avoided['uncertainty_pct']} %" if "uncertainty_pct" in avoided else ""
     yield f"向下取整，结果 {avoided['mg']:,} mg CO2e{spread}。"
 
 
 def _is_scenarios(avoided: Mapping[str, Any]) -> bool:
-    """Whether it is extent × share × (baseline - project) of plain factor lines, as told below."""
+    """Whether it is extent × share × (baseline - project) of lines of one factor each, as told below."""
     sides = [avoided.get("baseline"), avoided.get("project")]
     return "functional_unit" in avoided and all(
-        isinstance(side, list) and all("factor" in term for term in side) for side in sides
+        isinstance(side, list) and all("factor" in term or "mode" in term for term in side) for side in sides
     )
 
 
 def _scenarios(trace: Mapping[str, Any], cited: list[str]) -> Iterator[str]:
     avoided = trace["avoided"]
-    unit = avoided["functional_unit"]
+    method = avoided["method"]
+    if method not in ("factor_times_quantity", "baseline_minus_project"):
+        yield f"方法：{METHODS.get(method, method)}。"
     yield _extent(trace, cited)
+    unit = avoided["functional_unit"] + (" 每年" if "years" in avoided else "")
     for side, words in SIDES.items():
         for term in avoided[side]:
-            rate, told = _factor(term, trace, cited)
-            rate *= dimension(unit).scale
-            if "amount" in term:
-                rate *= Fraction(term["amount"]["value"]) * dimension(term["amount"]["unit"]).scale
-                told = f"{_tell(term['amount'], cited)} × {told}"
+            rate, told = _term(term, trace, cited)
             yield f"{words}：{told} = 每 {unit} {digits(rate / 1000)} g。"
+            yield from _rest(term, TERM_TOLD, cited)
     if len(avoided["baseline"]) + len(avoided["project"]) > 1:
         yield "基准情景减去项目情景；若项目排放更多，则不计入。"
+    if "years" in avoided:
+        yield f"一次计入 {_tell(avoided['years'], cited)}。"
     if "share" in avoided:
         yield f"其中替代基准情景的比例为 {_tell(avoided['share'], cited)}。"
+    yield from _rest(avoided, AVOIDED_TOLD, cited)
+
+
+def _term(term: Mapping[str, Any], trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
+    """A scenario's line: milligrams for each functional unit, and the words."""
+    rate, told = _factor(term, trace, cited) if "factor" in term else (Fraction(0), "边界内无排放")
+    rate *= dimension(trace["avoided"]["functional_unit"]).scale
+    if "amount" in term:
+        rate *= Fraction(term["amount"]["value"]) * dimension(term["amount"]["unit"]).scale
+        told = f"{_tell(term['amount'], cited)} × {told}"
+    if "share" in term:
+        rate *= Fraction(term["share"]["value"])
+        told = f"比例 {_tell(term['share'], cited)} × {told}"
+    return rate, f"{term['mode']}：{told}" if "mode" in term else told
 
 
 def _extent(trace: Mapping[str, Any], cited: list[str]) -> str:
@@ -169,17 +207,22 @@ def _factor(line: Mapping[str, Any], trace: Mapping[str, Any], cited: list[str])
 # --- values -----------------------------------------------------------------------------------------
 
 
-def _values(tree: Mapping[str, Any], cited: list[str], path: str = "") -> Iterator[str]:
+def _rest(tree: Mapping[str, Any], told: set[str], cited: list[str], path: str = "") -> Iterator[str]:
+    """Whatever a part of a trace has besides what is told already, value by value."""
+    for key, inner in tree.items():
+        if key not in told:
+            where = f"{path}·{WORDS.get(key, key)}" if path else WORDS.get(key, key)
+            yield from _inside(inner, cited, where)
+
+
+def _values(tree: Mapping[str, Any], cited: list[str], path: str) -> Iterator[str]:
     """Every value of a part of a trace that has no words of its own here."""
     if "value" in tree and "confidence" in tree:
         yield f"{path} = {_tell(tree, cited)}。"
-        return
-    cited.extend(tree.get("references", ()))
-    for key, inner in tree.items():
-        if key in SILENT or key in ("uncertainty_pct", "event_cap"):
-            continue
-        where = f"{path}·{WORDS.get(key, key)}" if path else WORDS.get(key, key)
-        yield from _inside(inner, cited, where)
+        yield from _rest(tree, VALUE_TOLD, cited, path)
+    else:
+        cited.extend(tree.get("references", ()))
+        yield from _rest(tree, {"references"}, cited, path)
 
 
 def _inside(inner: Any, cited: list[str], where: str) -> Iterator[str]:
@@ -197,7 +240,8 @@ def _tell(value: Mapping[str, Any], cited: list[str]) -> str:
     cites = "".join(f" [{reference}]" for reference in value["references"])
     unit = "" if value["unit"] == "1" else f" {value['unit']}"
     sure = CONFIDENCE.get(value["confidence"], value["confidence"])
-    return f"{value['value']}{unit}（{sure}，自 {value['from']} 起{cites}）"
+    picked = f"，按 {' '.join(value['picked'])} 选取" if value.get("picked") else ""
+    return f"{value['value']}{unit}（{sure}，自 {value['from']} 起{picked}{cites}）"
 
 
 def _cite(rules: RuleBook, reference: str) -> str:

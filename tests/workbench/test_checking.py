@@ -79,10 +79,11 @@ def test_every_unit_of_the_shipped_rules_is_checked_against_the_others(
     """A unit of another kind in any place is found, whether it belongs to a factor, a quantity or an amount."""
     head, unit = line.split("unit: ")
     above, *below = unit.split("#")[0].strip().strip('"').split("/")
-    other = "/".join(["m3" if above != "m3" else "kWh", *below]) if below else "m3"
+    kind = dimension("/".join([above, *below]))
+    others = ["/".join([one, *below]) for one in ("m3", "kWh", "km")]
     if above.endswith("CO2e"):
-        other = "/".join([above, "night"])
-    assert not dimension(other).same_kind(dimension("/".join([above, *below])))
+        others = ["/".join([above, "night"]), "/".join([above, "kg"])]
+    other = next(one for one in others if not dimension(one).same_kind(kind))
     own_copy.edit(name, f"{line}\n", f"{head}unit: {other}\n")
     report = check_rulebook(own_copy.folder)
     assert not report.ok, f"{name}: {unit} → {other} is not found"
