@@ -350,7 +350,8 @@ def _tell_backdated(comparison: "Comparison") -> None:
     for change in comparison.in_place:
         was, now = _shown(change.before), _shown(change.after)
         say(f"!!! {change.thing} {change.id}: {change.path} from {change.from_on}: {was} → {now}")
-        say(f"!!!   Fix: put {was} back, and add a value dated {comparison.today} or later.")
+        back = "leave it out there" if change.before is None else f"put {was} back"
+        say(f"!!!   Fix: {back}, and add a value dated {comparison.today} or later.")
     for word, presences in (("added", comparison.added), ("removed", comparison.removed)):
         for one in presences:
             if one.in_place:

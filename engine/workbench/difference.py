@@ -173,7 +173,22 @@ def _both(left: Any, right: Any, on: date) -> tuple[dict[Path, Leaf], dict[Path,
     if counts[0] != counts[1]:
         one, other = (IN_FORCE if counts_now else NOT_IN_FORCE for counts_now in counts)
         return {("in_force",): one}, {("in_force",): other}
-    return dict(_comparable(left, on)), dict(_comparable(right, on))
+    one, other = dict(_comparable(left, on)), dict(_comparable(right, on))
+    return _collapsed(one, other), _collapsed(other, one)
+
+
+def _collapsed(one: Mapping[Path, Leaf], other: Mapping[Path, Leaf]) -> dict[Path, Leaf]:
+    """Values of one side; what is whole on this side only, such as an attribute, is one value with all that it says."""
+    there = {path[:length] for path in other for length in range(1, len(path) + 1)}
+    found: dict[Path, Leaf] = {}
+    whole: dict[Path, list[str]] = {}
+    for path, leaf in one.items():
+        root = next((path[:length] for length in range(2, len(path)) if path[:length] not in there), None)
+        if root is None or WORDING & set(path[: len(root)]):
+            found[path] = leaf
+        else:
+            whole.setdefault(root, []).append(f"{'.'.join(path[len(root) :])} {leaf.shown()}")
+    return found | {root: Leaf(", ".join(said)) for root, said in whole.items()}
 
 
 def _comparable(thing: Any, on: date) -> Iterator[tuple[Path, Leaf]]:

@@ -205,6 +205,13 @@ def test_every_number_that_is_edited_is_told(name: str, place: int, pack: Pack, 
     ]
 
 
+def test_an_attribute_that_comes_is_one_change(pack: Pack, changed: Changed) -> None:
+    attribute = "attributes:\n  meter_kwh: {kind: number, unit: kWh, required: false, description: By meter}\nevidence:"
+    [change] = told(pack, changed(SAVING, ("evidence:", attribute)))["changes"]
+    assert (change["path"], change["before"]) == ("attributes.meter_kwh", None)
+    assert "unit kWh" in change["after"]["value"] and "required False" in change["after"]["value"]
+
+
 def test_words_for_values_and_per_cent() -> None:
     assert label("caps.day_g") == "cap of a day" and label("ball.life_h", "zh") == "有效期（小时）"
     assert label("no.such.path") == "no.such.path"
