@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.core import game, jobs, ledger
+from engine.core import game, jobs, ledger, sources
 from engine.core.game import Rule
 from engine.core.ledger import Transfer
 from engine.core.state import GAME_SHELVES, ShelfKind
 from engine.store.mapping import GAME_TABLES, ShelfTable, shelf_table
-from engine.store.tables import Leases
+from engine.store.tables import Leases, Pulls, SourceDays
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +30,13 @@ class Domain:
 
 GAME = Domain("game", GAME_SHELVES, GAME_TABLES, game.RULES, game.EVOLVE, ledger.transfers)
 JOBS = Domain("jobs", (jobs.LEASES,), {"leases": shelf_table(jobs.LEASES, Leases)}, jobs.RULES, jobs.EVOLVE)
+FEEDS = Domain(
+    "feeds",
+    (sources.SOURCE_DAYS, sources.PULLS),
+    {
+        "source_days": shelf_table(sources.SOURCE_DAYS, SourceDays),
+        "pulls": shelf_table(sources.PULLS, Pulls),
+    },
+    sources.RULES,
+    sources.EVOLVE,
+)

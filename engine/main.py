@@ -26,10 +26,14 @@ from engine.clock import Clock
 from engine.core.editions import LookAtEditions
 from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
-from engine.domain import GAME, JOBS, Domain
+from engine.counting import ReportCounts
+from engine.domain import FEEDS, GAME, JOBS, Domain
 from engine.explain import explain_ball
 from engine.in_force import RulesAway, RulesInForce, editions_domain
 from engine.publishing import Publisher, begin
+from engine.pull.fetch import Fetcher
+from engine.pull.files import PullError, read_folder
+from engine.pull.run import Puller
 from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
@@ -41,7 +45,7 @@ from engine.relay import Relay
 from engine.rulebook import RulebookError
 from engine.rulefiles.reading import Problem
 from engine.schedule import Job, Schedule
-from engine.settings import Settings
+from engine.settings import Settings, SettingsError, pull_secret
 from engine.store.database import Database, DatabaseAway, sqlite_path
 from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
@@ -139,6 +143,7 @@ async def open_engine(
         domains = (
             GAME,
             JOBS,
+            FEEDS,
             partners_domain(registry.terms.values(), hurry),
             editions_domain(in_force, db.is_shared),
         )
@@ -209,11 +214,13 @@ async def serving(
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))
         await stack.enter_async_context(_running(_watch(engine)))
+        stack.push_async_callback(parts.counts.flush, engine.writer.submit_all)
+        await stack.enter_async_context(_running(parts.counts.run(engine.writer.submit_all)))
         relay = _relay(engine)
         relay.start()
         stack.push_async_callback(relay.stop)
         await stack.enter_async_context(_running(server.serve(sockets=[listener]), ends_by=server.end))
-        schedule = _schedule(engine, parts)
+        schedule = _schedule(engine, parts, await stack.enter_async_context(_pulls(engine, parts.counts)))
         schedule.start()
         stack.push_async_callback(schedule.stop)
         stack.push_async_callback(begin_to_drain, parts)
@@ -284,6 +291,7 @@ def _parts(engine: Engine) -> Parts:
         in_force=engine.in_force,
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
+        counts=ReportCounts(settings.server_key.encode()),
         routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
     )
 
@@ -311,7 +319,29 @@ def _relay(engine: Engine) -> Relay:
     return Relay(engine.writer, engine.db, partners_outbox(), table, name)
 
 
-def _schedule(engine: Engine, parts: Parts) -> Schedule:
+@asynccontextmanager
+async def _pulls(engine: Engine, counts: ReportCounts) -> AsyncIterator[list[Job]]:
+    """A job for each feed of the pull folder. Raises SettingsError for pull files that can't be used."""
+    settings = engine.settings
+    if settings.pull_folder is None:
+        yield []
+        return
+    try:
+        files = read_folder(settings.pull_folder)
+    except PullError as problem:
+        raise SettingsError(f"SAXAUL_PULL_FOLDER: {problem}") from problem
+    fetcher = Fetcher(settings.pull_loopback)
+    writer, now_ms = engine.writer, engine.clock.now_ms
+    try:
+        pullers = [
+            Puller(file, fetcher, writer.submit_all, engine.db, counts, now_ms, pull_secret) for file in files
+        ]
+        yield [Job(f"pull:{one.file.source}", one.file.every_s, one.run) for one in pullers]
+    finally:
+        await fetcher.close()
+
+
+def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
     settings, writer, db = engine.settings, engine.writer, engine.db
     return Schedule(
         db,
@@ -324,6 +354,7 @@ def _schedule(engine: Engine, parts: Parts) -> Schedule:
         others=(
             Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
+            *pulls,
         ),
     )
 

@@ -11,19 +11,21 @@ import importlib.resources
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from engine.core.factors import Factor
 from engine.core.rules import CATEGORIES, Behaviour, GameRules, RuleBook
 from engine.core.values import CONFIDENCES
-from engine.rulefiles import behaviour_checks, building, checks
+from engine.rulefiles import behaviour_checks, building, checks, staleness
 from engine.rulefiles import models as m
 from engine.rulefiles.building_formulas import factors_named
 from engine.rulefiles.examples import run_example
 from engine.rulefiles.hashing import content_hash
+from engine.rulefiles.published import PublishedFile, check_published
 from engine.rulefiles.reading import Document, Problem, path_text, read_document
 from engine.rulefiles.wording import findings_of
 
@@ -37,9 +39,10 @@ FOLDERS: dict[str, type[BaseModel]] = {
 }
 PLACES = (
     "game.yaml, references.yaml, behaviours/<category>/<id>.yaml, factors/<id>.yaml, "
-    "species/<id>.yaml, programmes/<id>.yaml"
+    "species/<id>.yaml, programmes/<id>.yaml, published.yaml"
 )
 SINGLE: dict[str, type[BaseModel]] = {"game.yaml": m.GameFile, "references.yaml": m.ReferencesFile}
+OPTIONAL: dict[str, type[BaseModel]] = {"published.yaml": PublishedFile}  # decides nothing, may be left out
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -57,8 +60,16 @@ class RulebookError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """A rulebook with the files that it was built from, by their names in its folder."""
+
+    book: RuleBook
+    models: Mapping[str, BaseModel]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What `saxaul rules check` prints. `values` counts numbers by how sure they are."""
+    """What `saxaul rules check` prints. `values` counts numbers by how sure they are; `built` is what can be used."""
 
     hash: str | None
     problems: tuple[Problem, ...]
@@ -71,6 +82,7 @@ class Report:
     references: int
     values: Mapping[str, int]
     examples: int
+    built: Files | None = None
 
     @property
     def ok(self) -> bool:
@@ -83,17 +95,23 @@ def load_rulebook(path: Path | None = None) -> RuleBook:
 
     Raises RulebookError with all problems.
     """
+    return load_files(path).book
+
+
+def load_files(path: Path | None = None) -> Files:
+    """The rulebook in a folder with what only its files hold, such as examples. Raises RulebookError."""
     reading = _Reading(path or shipped_rules())
     book = reading.read()
     if book is None or reading.problems:
         raise RulebookError(reading.problems)
-    return book
+    return Files(book, reading.models)
 
 
-def check_rulebook(path: Path | None = None) -> Report:
+def check_rulebook(path: Path | None = None, today: date | None = None) -> Report:
     """Everything about a rulebook that a product team wants to know before it is used.
 
-    Never raises for what is in the files.
+    What nobody has confirmed for a year before `today` is a warning; without a day, nothing is too old. Never raises
+    for what is in the files.
     """
     reading = _Reading(path or shipped_rules())
     book = reading.read()
@@ -105,11 +123,12 @@ def check_rulebook(path: Path | None = None) -> Report:
     return Report(
         hash=book.hash if book and not problems else None,
         problems=problems,
-        warnings=tuple(reading.warnings()),
+        warnings=(*reading.warnings(), *(reading.stale(today) if today else ())),
         files=len(reading.documents),
         references=len(references.references) if references else 0,
-        values=_confidence(reading.models.values()),
+        values=_confidence(file for name, file in reading.models.items() if name not in OPTIONAL),
         examples=reading.examples,
+        built=Files(book, reading.models) if book and not problems else None,
         **counts,
     )
 
@@ -134,22 +153,6 @@ def shipped_rules() -> Path:
             )
         ]
     )
-
-
-def json_schema(kind: str) -> dict[str, Any]:
-    """The JSON Schema of a file for editors.
-
-    kind: behaviour, factor, species, programme, game or references.
-    """
-    models = {
-        "behaviour": m.BehaviourFile,
-        "factor": m.FactorFile,
-        "species": m.SpeciesFile,
-        "programme": m.ProgrammeFile,
-    }
-    models |= {"game": m.GameFile, "references": m.ReferencesFile}
-    schema = models[kind].model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 # --- reading ----------------------------------------------------------------------------------------
@@ -215,21 +218,8 @@ class _Reading:
             self._findings(name, findings_of(error, model, document))
 
     def _findings(self, name: str, findings: Iterable[checks.Finding]) -> bool:
-        document = self.documents.get(name)
-        return self._told(
-            name,
-            (
-                Problem(
-                    name,
-                    document.line_of(finding.path) if document else 1,
-                    path_text(finding.path),
-                    finding.found,
-                    finding.expected,
-                    finding.fix,
-                )
-                for finding in findings
-            ),
-        )
+        document = self.documents.get(name) or Document(name, None)
+        return self._told(name, (_problem_at(document, finding) for finding in findings))
 
     def _told(self, name: str, problems: Iterable[Problem]) -> bool:
         """Keep the problems of a file, up to a limit; whether there were any."""
@@ -266,9 +256,11 @@ class _Reading:
         cited = self.single(m.ReferencesFile)
         references = cited.references if cited else None
         for name, file in self.models.items():
-            self._findings(name, checks.check_citations(file, references))
+            own = file.references if isinstance(file, PublishedFile) else {}
+            known = references if references is None else {**references, **own}
+            self._findings(name, checks.check_citations(file, known))
             self._findings(name, checks.check_numbers(file))
-            if name not in SINGLE:
+            if name not in SINGLE and name not in OPTIONAL:
                 self._findings(name, checks.check_id(file, _stem(name)))
             self._findings(name, self._check_kind(name, file))
         self._check_unique()
@@ -288,6 +280,9 @@ class _Reading:
             yield from checks.check_game(file)
         elif isinstance(file, m.ProgrammeFile):
             yield from checks.check_programme(file, dict.fromkeys(self._ids("species")))
+        elif isinstance(file, PublishedFile):
+            cited = self.single(m.ReferencesFile)
+            yield from check_published(file, set(cited.references) if cited else set())
 
     def _check_unique(self) -> None:
         seen: dict[str, str] = {}
@@ -385,6 +380,14 @@ class _Reading:
                     self.examples += 1
                     self._findings(name, run_example(book, file, index, example))
 
+    def stale(self, today: date) -> Iterator[str]:
+        """What nobody has confirmed for a year before the day."""
+        for name, file in self.models.items():
+            document = self.documents[name]
+            if isinstance(file, m.ReferencesFile | PublishedFile) and document is not None:
+                for finding in staleness.stale(file, self.models.values(), today):
+                    yield str(_problem_at(document, finding))
+
     def warnings(self) -> Iterator[str]:
         """What is not wrong, but looks forgotten."""
         cited: set[str] = set()
@@ -404,13 +407,18 @@ class _Reading:
 
 def model_for(name: str) -> type[BaseModel] | None:
     """The model that a file of this name must fit; None when it has no place in a rulebook."""
-    if name in SINGLE:
-        return SINGLE[name]
+    if name in SINGLE or name in OPTIONAL:
+        return (SINGLE | OPTIONAL)[name]
     folder, *rest = name.split("/")
     depth = 2 if folder == "behaviours" else 1
     if folder not in FOLDERS or len(rest) != depth or not name.endswith(".yaml"):
         return None
     return FOLDERS[folder] if folder != "behaviours" or rest[0] in CATEGORIES else None
+
+
+def _problem_at(document: Document, finding: checks.Finding) -> Problem:
+    where = document.line_of(finding.path), path_text(finding.path)
+    return Problem(document.file, *where, finding.found, finding.expected, finding.fix)
 
 
 def _ignored(name: str) -> bool:

@@ -3,6 +3,7 @@
 Made once at start and handed on; nothing reads the environment later.
 """
 
+import os
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -83,6 +84,12 @@ class Settings(BaseSettings):
         0.0, description="How long readiness fails before that, for load balancers to notice."
     )
     signature_tolerance_s: int = Field(300, description="How old a signed request may be.")
+    pull_folder: Path | None = Field(
+        None, description="Folder of pull files: feeds of sources that do not push (docs/ingest.md)."
+    )
+    pull_loopback: bool = Field(
+        False, description="Whether feeds on this machine may be pulled, also by http."
+    )
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")
@@ -144,6 +151,14 @@ class Settings(BaseSettings):
             raise SettingsError(
                 f"SAXAUL_OPERATORS has a key under {SECRET_CHARACTERS_MIN} characters. {_NEW_SECRET}"
             )
+
+
+def pull_secret(name: str) -> str | None:
+    """The secret of a feed, by the name that its pull file gives: read when it is used, so that it can be renewed.
+
+    Only names that begin with SAXAUL_PULL_ are read, so that no file can send another secret away.
+    """
+    return os.environ.get(name) if name.startswith("SAXAUL_PULL_") else None
 
 
 def is_loopback(host: str) -> bool:

@@ -182,11 +182,11 @@ async def _carry_out(parts: Parts, request: Request, source: str, messages: Mess
     items = _items(body, parts.settings.activities_max)
     read_items = [_read(read, source, item) for item in items]
     wishes = [command for command in read_items if not isinstance(command, Rejected)]
-    outcomes = iter(await parts.writer.submit_all(wishes))
-    answers = [
-        _answer(item, Outcome(None, command) if isinstance(command, Rejected) else next(outcomes))
-        for item, command in zip(items, read_items, strict=True)
-    ]
+    decided = iter(await parts.writer.submit_all(wishes))
+    outcomes = [Outcome(None, wish) if isinstance(wish, Rejected) else next(decided) for wish in read_items]
+    for wish, outcome in zip(read_items, outcomes, strict=True):
+        parts.counts.note(source, wish, outcome, int(now_ms))
+    answers = [_answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
     _raise_if_all_failed(answers)
     return Response(_encode({"results": answers}), media_type="application/json")
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from engine.api import activities, game, health, operator, problems, rules, users
+from engine.api import activities, game, health, operator, problems, rules, users, workbench
 from engine.api.edge import Edge
 from engine.api.parts import Parts
 from engine.api.problems import Problem, refusals
@@ -46,6 +46,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.include_router(activities.make_router(parts.settings.signature_tolerance_s))
     app.include_router(operator.router)
     app.include_router(rules.router)
+    app.include_router(workbench.make_router())
     app.include_router(game.router)
     for router in parts.routers:
         app.include_router(router)

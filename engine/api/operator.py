@@ -3,10 +3,10 @@
 import base64
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
@@ -29,6 +29,7 @@ from engine.api.signature import SECRET_PREFIX
 from engine.core import commands
 from engine.core.errors import Rejected
 from engine.core.units import instant
+from engine.feeds import DAYS_MAX, document, feeds
 from engine.store.database import DatabaseAway
 from engine.writer import Outcome
 
@@ -79,6 +80,38 @@ class SourceTold(BaseModel):
     source: str
     name: str
     behaviours: list[str]
+
+
+class FeedTold(BaseModel):
+    """How a source's feed fares in a window of days. No subject is named."""
+
+    source: str
+    name: str
+    behaviours: list[str]
+    days: int
+    links: int = Field(description="Consents that are live.")
+    last_act_at: str | None
+    last_act_on: str | None
+    last_report_at: str | None
+    silent_for_s: int | None
+    mean_lag_s: int | None = Field(description="From act to arrival, of accepted acts with an instant.")
+    reporting_days: int
+    gaps: list[dict[str, Any]] = Field(
+        description="Days without a report in a feed that else reports on most."
+    )
+    reports: int
+    accepted: int
+    duplicate: int
+    reversed: int
+    rejected: int
+    duplicate_pct: str | None
+    rejected_pct: str | None
+    rejected_by_code: dict[str, int]
+    unlinked_subjects_about: int = Field(
+        description="Estimated from a sketch that no subject can be read from."
+    )
+    behaviour_totals: list[dict[str, Any]]
+    pull: dict[str, Any] | None = Field(description="How its pull fares, where it is pulled.")
 
 
 class Commitment(BaseModel):
@@ -134,6 +167,23 @@ async def sources(parts: Engine) -> list[SourceTold]:
         SourceTold(source=source, name=name, behaviours=msgspec.json.decode(behaviours))
         for source, name, behaviours in rows
     ]
+
+
+@router.get("/sources/report", responses=refusals("unknown_source", "invalid"))
+async def report_sources(
+    parts: Engine,
+    days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days back.")] = 30,
+    source: Annotated[Slug | None, Query(description="One source; all if left out.")] = None,
+) -> list[FeedTold]:
+    """How the feeds of sources fare: freshness, gaps, rates, unlinked subjects (a count), what they brought."""
+    now_ms = parts.clock.now_ms()
+    try:
+        found = await feeds(parts.db, now_ms, days, source)
+    except DatabaseAway as problem:
+        raise Rejected("unavailable") from problem
+    if source is not None and not found:
+        raise Rejected("unknown_source", source=source)
+    return [FeedTold(**one) for one in document(found, now_ms)]
 
 
 @router.post(

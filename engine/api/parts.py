@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from engine.api.tokens import TokenVerifier
 from engine.clock import Clock
 from engine.core.rules import RuleBook
+from engine.counting import ReportCounts
 from engine.in_force import RulesInForce
 from engine.publishing import Publisher
 from engine.realtime.hub import Hub
@@ -48,4 +49,5 @@ class Parts:
     routers: Sequence[APIRouter] = ()
     http: HttpTally = field(default_factory=HttpTally)
     jobs: JobTally = field(default_factory=JobTally)
+    counts: ReportCounts = field(default_factory=ReportCounts)
     is_draining: bool = False

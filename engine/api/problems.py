@@ -32,6 +32,8 @@ EDGE_CODES: dict[str, str] = {
     "not_found": "There is nothing at this address.",
     "method_not_allowed": "This address does not take this method.",
     "rate_limited": "Too many requests; try again shortly.",
+    "rulebook_broken": "The rulebook has problems; each is named with its place and a fix.",
+    "too_costly": "Working this out takes more time or memory than this server spends on one request.",
 }
 
 STATUS: dict[str, int] = {
@@ -47,6 +49,8 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "rate_limited": 429,
+    "rulebook_broken": 422,
+    "too_costly": 422,
     # every command
     "key_reused": 422,
     "bad_request": 400,
@@ -123,7 +127,6 @@ STATUS: dict[str, int] = {
     "lease_lost": 409,
     "not_stuck": 409,
     # rulebooks and their editions
-    "rulebook_broken": 422,
     "rulebook_missing": 404,
     "unknown_edition": 404,
     "already_in_force": 409,

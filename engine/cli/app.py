@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, publishing, serving
+from engine.cli import data, doctor, feeds, keys, publishing, serving, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -30,7 +30,8 @@ app.command()(data.check)
 app.command()(data.restored)
 app.command()(doctor.doctor)
 rules = typer.Typer(help="Look after the rulebook.", no_args_is_help=True)
-rules.command("check")(data.rules_check)
+for name in ("check", "schema", "explain", "spread", "diff"):
+    rules.command(name)(getattr(workbench, name))
 for command in (
     publishing.publish,
     publishing.approve,
@@ -49,6 +50,10 @@ source = typer.Typer(help="Register who may report activities.", no_args_is_help
 source.command("add")(keys.source_add)
 source.command("rotate")(keys.source_rotate)
 app.add_typer(source, name="source")
+sources = typer.Typer(help="See how the feeds of sources fare.", no_args_is_help=True)
+sources.command("report")(feeds.report)
+sources.command("pull")(feeds.pull)
+app.add_typer(sources, name="sources")
 app.command()(doctor.version)
 
 

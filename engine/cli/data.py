@@ -1,5 +1,6 @@
-"""Commands about what is in a database: take files in, explain a ball, check all; and check the rulebook."""
+"""Commands about what is in a database: take files in, explain a ball, check all."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -27,8 +28,9 @@ from engine.cli.shared import (
 if TYPE_CHECKING:
     from engine.check import Findings
     from engine.ingest.run import Plan, Summary
-    from engine.rulebook import Report
 
+REJECTED = ".rejected.csv"  # what is added to a file's name for the file that names its rejected lines
+TAKEN = "taken"  # where files of a folder go when they are done
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -44,7 +46,12 @@ class FileFormat(StrEnum):
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="The file of activities.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="The file of activities, or a folder of them: each is moved to taken/ when done."
+        ),
+    ],
     format_name: Annotated[
         FileFormat,
         typer.Option("--format", help="fitbit: daily activity export; csv, ndjson: docs/ingest.md."),
@@ -75,11 +82,15 @@ def ingest(
     """Take in a file of activities, also beside a running server.
 
     Every activity id mints once, for ever: run it again, today or another day, and nothing is minted twice. A
-    bad line is told with its number and the rest goes on. Exit code 1: at least one line was rejected.
+    bad line is told with its number and the rest goes on; beside the file, NAME.rejected.csv names each of them.
+    Exit code 1: at least one line was rejected, or a file of the folder can't be read.
 
     Example: saxaul ingest docs/samples/fitbit.csv --format fitbit --rebase yesterday
     """
     plan = _plan(file, format_name, rebase, source, open_accounts, zone, province)
+    if file.is_dir():
+        _ingest_folder(plan, database, as_json)
+        return
     summary = run(_ingest(plan, database))
     if as_json:
         say_json(_summary_facts(summary))
@@ -87,6 +98,50 @@ def ingest(
         _tell_summary(plan, summary)
     if summary.rejected:
         raise typer.Exit(Exit.PROBLEMS)
+
+
+def _ingest_folder(plan: "Plan", database: str | None, as_json: bool) -> None:
+    """Each file by itself, in order of names; one that can't be read stays where it is, and the next goes on."""
+    from dataclasses import replace
+
+    told: list[dict[str, Any]] = []
+    failed = False
+    with failures():
+        for path in dropped_files(plan.path, plan.format):
+            one = replace(plan, path=path)
+            try:
+                summary = asyncio.run(_ingest(one, database))
+            except Failure as problem:
+                note(f"saxaul: {problem}")
+                told.append({"file": path.name, "problem": str(problem)})
+                failed = True
+                continue
+            taken = plan.path / TAKEN
+            taken.mkdir(exist_ok=True)
+            path.rename(taken / path.name)
+            told.append({"file": path.name, **_summary_facts(summary)})
+            failed = failed or bool(summary.rejected)
+            if not as_json:
+                _tell_summary(one, summary)
+    if as_json:
+        say_json(told)
+    elif not told:
+        say(f"no {plan.format} file waits in {plan.path}")
+    if failed:
+        raise typer.Exit(Exit.PROBLEMS)
+
+
+def dropped_files(folder: Path, format_name: str) -> list[Path]:
+    """The files of a folder that wait to be taken in: by their ending, hidden ones and error files left out."""
+    ending = ".ndjson" if format_name == "ndjson" else ".csv"
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file()
+        and path.suffix == ending
+        and not path.name.startswith(".")
+        and not path.name.endswith(REJECTED)
+    )
 
 
 def _plan(
@@ -115,7 +170,7 @@ def _plan(
             raise Failure(
                 f"--zone {zone!r} is not an IANA time zone such as Asia/Shanghai", Exit.USAGE
             ) from refusal
-        if not file.is_file():
+        if not file.is_file() and not file.is_dir():
             raise Failure(f"there is no file {file}", Exit.USAGE)
     opens = is_fitbit if open_accounts is None else open_accounts
     return Plan(file, format_name.value, source or FITBIT_SOURCE, rebase, zone, province, opens)
@@ -132,6 +187,8 @@ def _is_day(text: str) -> bool:
 
 async def _ingest(plan: "Plan", database: str | None) -> "Summary":
     from engine.clock import Clock
+    from engine.counting import ReportCounts
+    from engine.ingest.errors import ErrorFile
     from engine.ingest.lines import UnreadableFile
     from engine.ingest.run import IngestStopped
     from engine.ingest.run import ingest as take_in
@@ -140,12 +197,21 @@ async def _ingest(plan: "Plan", database: str | None) -> "Summary":
     from engine.reading import reading
 
     settings = settings_with(database)
+    counts = ReportCounts(settings.server_key.encode())
     try:
         async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
             rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
             bar, task = byte_progress("Reading", plan.path)
-            with bar:
-                return await take_in(plan, submit_all, db, rules, read=lambda count: bar.advance(task, count))
+            with bar, ErrorFile(plan.path.with_name(plan.path.name + REJECTED)) as errors:
+                return await take_in(
+                    plan,
+                    submit_all,
+                    db,
+                    rules,
+                    read=lambda count: bar.advance(task, count),
+                    rejected=errors.add,
+                    counts=counts,
+                )
     except (UnreadableFile, IngestStopped) as problem:
         raise Failure(str(problem)) from problem
 
@@ -343,58 +409,3 @@ def _account_table(findings: "Findings") -> Iterator[tuple[str, ...]]:
         numbers = (total.accounts, total.credit, total.debit, total.by_transfers)
         in_rows = "" if total.by_rows is None else f"{total.by_rows:,}"
         yield total.kind, total.asset, *(f"{number:,}" for number in numbers), in_rows
-
-
-# --- rules ------------------------------------------------------------------------------------------
-
-
-def rules_check(
-    folder: Annotated[
-        Path | None, typer.Argument(help="The rulebook's folder; the one in use if not named.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read a rulebook and tell everything wrong with it: file, line, path, what was expected, the fix.
-
-    Its examples are worked out too. Exit code 1: the rulebook can't be used.
-    """
-    from engine.rulebook import check_rulebook
-
-    with failures():
-        settings = settings_with()
-        if folder is not None and not folder.is_dir():
-            raise Failure(f"there is no folder {folder}", Exit.USAGE)
-        report = check_rulebook(folder or settings.game_rules)
-    if as_json:
-        say_json(_report_facts(report))
-    else:
-        _tell_report(report)
-    if not report.ok:
-        raise typer.Exit(Exit.PROBLEMS)
-
-
-def _report_facts(report: "Report") -> dict[str, Any]:
-    names = ("hash", "files", "behaviours", "factors", "species", "programmes", "references", "examples")
-    facts: dict[str, Any] = {name: getattr(report, name) for name in names}
-    problems = [
-        {name: getattr(problem, name) for name in ("file", "line", "path", "found", "expected", "fix")}
-        for problem in report.problems
-    ]
-    return {"ok": report.ok, **facts, "values": dict(report.values), "warnings": list(report.warnings)} | {
-        "problems": problems
-    }
-
-
-def _tell_report(report: "Report") -> None:
-    for problem in report.problems:
-        say(str(problem))
-    for warning in report.warnings:
-        note(f"note: {warning}")
-    values = ", ".join(f"{count} {confidence}" for confidence, count in report.values.items())
-    kinds = ("behaviours", "factors", "species", "programmes", "references", "examples")
-    say(f"{report.files} files: " + ", ".join(f"{getattr(report, kind)} {kind}" for kind in kinds))
-    say(f"values: {values}")
-    if report.ok:
-        say(f"rulebook {report.hash}")
-    else:
-        say(f"{len(report.problems)} problems; the rulebook can't be used")

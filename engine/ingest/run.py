@@ -19,9 +19,10 @@ import msgspec
 from engine.admin import SubmitAll
 from engine.clock import Clock
 from engine.core.commands import AddSource, BookExpiry, LinkSource, OpenAccount, ReportActivity
-from engine.core.errors import CODES
+from engine.core.errors import CODES, Rejected
 from engine.core.rules import RuleBook
 from engine.core.units import local_day
+from engine.counting import ReportCounts
 from engine.ingest.formats import FITBIT_SOURCE, BadLine, Found, Row, Survey, read_file, shifted, survey
 from engine.ingest.lines import UnreadableFile
 from engine.store.database import Database
@@ -88,9 +89,11 @@ async def ingest(
     rules: RuleBook,
     clock: Clock | None = None,
     read: Callable[[int], None] = lambda count: None,
+    rejected: Callable[[int, str, str], None] = lambda line, code, about: None,
+    counts: ReportCounts | None = None,
 ) -> Summary:
-    """Take the file in. Raises UnreadableFile and IngestStopped."""
-    run = _Run(plan, submit_all, db, (clock or Clock()).now_ms())
+    """Take the file in; `rejected` is told each refused line. Raises UnreadableFile and IngestStopped."""
+    run = _Run(plan, submit_all, db, (clock or Clock()).now_ms(), rejected, counts or ReportCounts())
     if plan.rebase_to is not None or plan.opens_accounts:
         seen = survey(read_file(plan.format, plan.path, plan.source))
         run.summary.days_shifted = _days_to_shift(plan, seen, run.now)
@@ -100,6 +103,7 @@ async def ingest(
     while batch := list(islice(rows, BATCH_ROWS)):
         await run.take(batch)
     await run.book_expiry()
+    await run.counts.flush(submit_all)
     return run.summary
 
 
@@ -118,8 +122,17 @@ def _days_to_shift(plan: Plan, seen: Survey, now: int) -> int:
 class _Run:
     """One pass over a file."""
 
-    def __init__(self, plan: Plan, submit_all: SubmitAll, db: Database, now: int) -> None:
-        self.plan, self.now = plan, now
+    def __init__(
+        self,
+        plan: Plan,
+        submit_all: SubmitAll,
+        db: Database,
+        now: int,
+        rejected: Callable[[int, str, str], None],
+        counts: ReportCounts,
+    ) -> None:
+        self.plan, self.now, self.counts = plan, now, counts
+        self._rejected = rejected
         self.summary = Summary()
         self._submit_all, self._db = submit_all, db
         self._subjects: set[str] = set()
@@ -131,7 +144,8 @@ class _Run:
         self.summary.lines += len(rows)
         for row in rows:
             if isinstance(row, BadLine):
-                self.summary.reject(row.line, "bad_line", row.problem)
+                self._reject(row.line, "bad_line", row.problem)
+                self.counts.note(self.plan.source, None, Outcome(None, Rejected("bad_request")), self.now)
         found = [row for row in rows if isinstance(row, Found)]
         commands = [self._moved(row.command) for row in found]
         if self.plan.opens_accounts:
@@ -148,11 +162,12 @@ class _Run:
 
     def _count(self, row: Found, outcome: Outcome, worth: dict[str, tuple[int, int]]) -> None:
         activity = row.command.activity
+        self.counts.note(self.plan.source, row.command, outcome, self.now)
         if outcome.error is not None:
             code = outcome.error.code
             fields = ", ".join(f"{name} {value}" for name, value in outcome.error.fields.items())
             about = f"{activity[:60]}: {CODES.get(code, code)}" + (f" ({fields})" if fields else "")
-            self.summary.reject(row.line, code, about)
+            self._reject(row.line, code, about)
             return
         reply: dict[str, Any] = msgspec.json.decode(outcome.data or b"{}")
         if reply["status"] == "duplicate":
@@ -170,6 +185,10 @@ class _Run:
             self.summary.late_balls += 1
             self.summary.expired_balls += 1
             self.summary.expired_g += after_g
+
+    def _reject(self, line: int, code: str, about: str) -> None:
+        self.summary.reject(line, code, about)
+        self._rejected(line, code, about)
 
     async def _worth(self, activities: Sequence[str]) -> dict[str, tuple[int, int]]:
         """What known activities are worth now, so that a revision counts only what it adds."""

@@ -13,11 +13,14 @@ from pydantic import BaseModel
 from engine.rulefiles.scalars import Exact
 
 FORMAT = 2  # 1: without year tables, choices, measures and points
+# What changes no ball: when somebody last looked a source up, and what other schemes publish (ADR 0081).
+ASIDE_KEYS = frozenset({"confirmed_on"})
+ASIDE_FILES = frozenset({"published.yaml"})
 
 
 def content_hash(models: Mapping[str, BaseModel]) -> str:
-    """The SHA-256 of the content of all files, by their names."""
-    files = {name: _canonical(file) for name, file in models.items()}
+    """The SHA-256 of the content of all files that decide anything, by their names."""
+    files = {name: _canonical(file) for name, file in models.items() if name not in ASIDE_FILES}
     text = json.dumps(
         {"format": FORMAT, "files": files}, sort_keys=True, ensure_ascii=False, separators=(",", ":")
     )
@@ -28,7 +31,8 @@ def _canonical(tree: Any) -> Any:
     """What a file says, as JSON that does not depend on its formatting; without what it leaves out."""
     if isinstance(tree, BaseModel):
         fields = type(tree).model_fields
-        return {fields[name].alias or name: _canonical(getattr(tree, name)) for name in tree.model_fields_set}
+        written = tree.model_fields_set - ASIDE_KEYS
+        return {fields[name].alias or name: _canonical(getattr(tree, name)) for name in written}
     if isinstance(tree, dict):
         return {str(_canonical(key)): _canonical(inner) for key, inner in tree.items()}
     if isinstance(tree, list | tuple):

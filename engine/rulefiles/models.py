@@ -93,11 +93,18 @@ class Reference(Strict):
         default=None, description="licence of the data; required for what factors use"
     )
     note: Text | None = Field(default=None, description="what a reader should know about it")
+    confirmed_on: Day | None = Field(
+        default=None,
+        description="last day on which somebody saw that it still says so; the file's, when left out",
+    )
 
 
 class ReferencesFile(Strict):
     """references.yaml: every source, once."""
 
+    confirmed_on: Day | None = Field(
+        default=None, description="last day on which all references without a day of their own were looked up"
+    )
     references: dict[Id, Reference]
 
 

@@ -360,6 +360,40 @@ class EditionDesk(SQLModel, table=True):
     newest: int = Field(sa_column=whole())
 
 
+class SourceDays(SQLModel, table=True):
+    """What came of a source's reports by the day of their arrival; statistics, not facts of the game."""
+
+    __tablename__ = "source_days"
+    __table_args__ = (
+        *not_negative("source_days", "accepted", "duplicate", "reversed", "lagged"),
+        CLUSTERED,
+    )
+    source: str = Field(sa_column=text(primary_key=True))
+    on: str = Field(sa_column=text(primary_key=True))
+    accepted: int = Field(sa_column=whole())
+    duplicate: int = Field(sa_column=whole())
+    reversed: int = Field(sa_column=whole())
+    rejected: str = Field(sa_column=json_text())
+    unlinked: str = Field(sa_column=text())
+    lagged: int = Field(sa_column=whole())
+    lag_ms: int = Field(sa_column=whole())
+    last_at: int = Field(sa_column=whole())
+
+
+class Pulls(SQLModel, table=True):
+    """How far a source has been pulled, and how the last try went."""
+
+    __tablename__ = "pulls"
+    source: str = Field(sa_column=text(primary_key=True))
+    cursor: str = Field(sa_column=text())
+    version: int = Field(sa_column=whole())
+    failures: int = Field(sa_column=whole())
+    problem: str = Field(sa_column=text())
+    next_at: int = Field(sa_column=whole())
+    done_at: int = Field(sa_column=whole())
+    records: int = Field(sa_column=whole())
+
+
 ASSETS = (("energy", "g"), ("avoided", "mg CO2e"), ("tree", "tree"), ("money", "minor unit of the currency"))
 ACCOUNT_KINDS = (
     ("mint", "*", "", True),

@@ -29,7 +29,7 @@ from engine.api.parts import Parts
 from engine.api.tokens import TokenVerifier, sign_demo_token
 from engine.clock import Clock
 from engine.core.rules import RuleBook
-from engine.domain import GAME, JOBS
+from engine.domain import FEEDS, GAME, JOBS
 from engine.explain import explain_ball
 from engine.in_force import FixedRules
 from engine.publishing import Publisher
@@ -190,7 +190,7 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
     stack.push_async_callback(db.close)
     clock = Clock()
     hub = Hub(Limits(), epoch)
-    writer = Writer(db, [GAME, JOBS], FixedRules(rules), hub, clock, made.queue_commands_max)
+    writer = Writer(db, [GAME, JOBS, FEEDS], FixedRules(rules), hub, clock, made.queue_commands_max)
     writer.start()
     stack.push_async_callback(writer.stop)
 

@@ -201,3 +201,71 @@ def test_wrong_use_is_told_with_the_fix(
     ran = saxaul("ingest", *arguments)
     assert ran.status == status
     assert words in ran.err
+
+
+# --- error files and folders ------------------------------------------------------------------------
+
+TWO_BAD = (
+    HEADER
+    + "a,p,walking,2026-11-20,9000,step,1\nb,p,walking,2026-11-21,NaN,step,1\nc,p,walking,2026-11-19,400000,step,1\n"
+)
+BAND = ("--format", "csv", "--source", "band", "--open-accounts")
+
+
+def test_rejected_lines_are_named_beside_the_file(saxaul: Saxaul, tmp_path: Path) -> None:
+    path, errors = tmp_path / "steps.csv", tmp_path / "steps.csv.rejected.csv"
+    path.write_text(TWO_BAD)
+    assert saxaul("ingest", path, *BAND).status == 1
+    lines = errors.read_text().splitlines()
+    assert lines[0] == "line,code,problem"
+    assert [line.split(",")[:2] for line in lines[1:]] == [["3", "bad_line"], ["4", "quantity_out_of_range"]]
+    path.write_text(HEADER + "a,p,walking,2026-11-20,9000,step,1\n")
+    assert saxaul("ingest", path, *BAND).status == 0
+    assert not errors.exists(), "what is mended is no longer told"
+
+
+def test_files_of_a_folder_are_taken_in_one_by_one(saxaul: Saxaul, tmp_path: Path) -> None:
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / "1.csv").write_text(TWO_BAD)
+    (folder / "2.csv").write_text("no,header\n1,2\n")
+    (folder / "3.csv").write_text(HEADER + "d,p,walking,2026-11-22,1000,step,1\n")
+    (folder / "notes.txt").write_text("not mine")
+    (folder / ".half.csv").write_text("still being copied")
+    ran = saxaul("ingest", folder, *BAND, "--json")
+    assert ran.status == 1
+    told = {one["file"]: one for one in ran.json}
+    assert (told["1.csv"]["accepted"], told["1.csv"]["rejected"], told["3.csv"]["accepted"]) == (1, 2, 1)
+    assert "the header lacks" in told["2.csv"]["problem"]
+    left = sorted(path.name for path in folder.iterdir())
+    assert left == [".half.csv", "1.csv.rejected.csv", "2.csv", "notes.txt", "taken"]
+    assert sorted(path.name for path in (folder / "taken").iterdir()) == ["1.csv", "3.csv"]
+    (folder / "2.csv").unlink()
+    assert "no csv file waits" in saxaul("ingest", folder, *BAND).check().out
+
+
+def test_how_the_feeds_fare(saxaul: Saxaul, tmp_path: Path) -> None:
+    assert "no source is registered" in saxaul("sources", "report").check().out
+    path = tmp_path / "steps.csv"
+    path.write_text(TWO_BAD)
+    saxaul("ingest", path, *BAND)
+    saxaul("ingest", path, *BAND)
+    [told] = saxaul("sources", "report", "--json").check().json
+    assert (told["accepted"], told["duplicate"], told["rejected"]) == (1, 1, 4)
+    assert told["rejected_by_code"] == {"bad_request": 2, "quantity_out_of_range": 2}
+    shown = saxaul("sources", "report", "band").check().out
+    assert "66.7" in shown and "band: walking: 1 activities, 147 g of energy" in shown
+    assert saxaul("sources", "report", "nobody").status == 2
+    assert saxaul("sources", "report", "--days", "0").status == 2
+
+
+def test_a_pull_needs_a_folder_and_a_file(saxaul: Saxaul, tmp_path: Path) -> None:
+    assert "SAXAUL_PULL_FOLDER" in saxaul("sources", "pull", "city").err
+    folder = tmp_path / "pulls"
+    folder.mkdir()
+    assert "no city.yaml" in saxaul("sources", "pull", "city", "--folder", folder).err
+    (folder / "city.yaml").write_text("source: city\n")
+    ran = saxaul("sources", "pull", "city", "--folder", folder)
+    assert ran.status == 1 and "city.yaml:1" in ran.err and "Fix:" in ran.err
+    served = saxaul("serve", "--port", "0", pull_folder=tmp_path / "nowhere")
+    assert served.status == 2 and "SAXAUL_PULL_FOLDER" in served.err

@@ -22,6 +22,8 @@ NOT_SETTINGS = {
     "SAXAUL_FAILPOINTS",
     "SAXAUL_BENCH_CACHE",
     "SAXAUL_LOAD_USERS",
+    "SAXAUL_PULL_METRO_BJ",  # a secret of a feed, in an example
+    "SAXAUL_PULL",  # how the names of such secrets begin
 }
 
 

@@ -187,7 +187,10 @@ def test_when_balls_ripen(shipped: RuleBook) -> None:
 
 
 def test_how_sure_the_numbers_are_is_what_the_files_say() -> None:
-    text = "\n".join(file.read_text(encoding="utf-8") for file in shipped_rules().rglob("*.yaml"))
+    files = [
+        file for file in shipped_rules().rglob("*.yaml") if file.name != "published.yaml"
+    ]  # no rule of ours
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
     written = {one: len(re.findall(rf"\bconfidence: {one}\b", text)) for one in CONFIDENCES}
     assert dict(check_rulebook().values) == written
     told = CliRunner().invoke(app, ["rules", "check"])

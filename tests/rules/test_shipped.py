@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from datetime import date, datetime
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from engine.core.errors import Rejected
 from engine.core.quantify import assess, booked_alone_g, counted_at
 from engine.core.rules import BehaviourInForce, RuleBook
-from engine.rulebook import check_rulebook, json_schema, shipped_rules
+from engine.rulebook import check_rulebook, shipped_rules
 
 ON = date(2026, 11, 22)
 # typed from the published tables, in kg CO2e, not read from the rule files
@@ -242,29 +241,3 @@ def test_ripening_counts_from_the_instant_that_the_rule_names(shipped: RuleBook)
     assert counted_at(in_force(shipped, "delivery-without-cutlery"), at, attributes) == at + 30 * 60_000
     with pytest.raises(Rejected, match="missing_attribute"):
         counted_at(in_force(shipped, "delivery-without-cutlery"), at, {})
-
-
-@pytest.mark.parametrize("kind", ["behaviour", "factor", "species", "programme", "game", "references"])
-def test_editors_accept_the_shipped_files(kind: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
-    from ruamel.yaml import YAML  # an editor reads numbers and dates as such, as a plain YAML reader does
-
-    folders = {
-        "behaviour": "behaviours/*/*",
-        "factor": "factors/*",
-        "species": "species/*",
-        "programme": "programmes/*",
-    }
-    files = sorted(shipped_rules().glob(folders.get(kind, kind) + ".yaml"))
-    assert files
-    validator: Callable[[object], None] = jsonschema.Draft202012Validator(json_schema(kind)).validate
-    for file in files:
-        validator(_as_json(YAML(typ="safe", pure=True).load(file)))
-
-
-def _as_json(tree: object) -> object:
-    if isinstance(tree, dict):
-        return {str(_as_json(key)): _as_json(inner) for key, inner in tree.items()}
-    if isinstance(tree, list):
-        return [_as_json(inner) for inner in tree]
-    return tree.isoformat() if isinstance(tree, date) else tree
