@@ -209,11 +209,12 @@ def _activity_facts(activity: Activity, rules: RuleBook) -> dict[str, Any]:
 
 
 def _caps_words(granted: Mapping[str, Any]) -> list[str]:
-    """What caps of the day and month left of the grams."""
+    """What caps of the day, month and year left of the grams."""
     reason = granted.get("reason")
     if not granted or reason is None:
-        return ["No cap of the day or month was reached."]
-    period, kind = ("day", reason[8:]) if reason.startswith("cap_day_") else ("month", reason[10:])
+        return ["No cap of the day, month or year was reached."]
+    name, _, kind = reason.removeprefix("cap_").rpartition("_")
+    period = name.replace("_per_", " and ")
     used = ", ".join(granted.get("used_by", ()))
     what = "number of activities" if kind == "count" else "grams"
     left = f"{granted['energy_g']} g of {granted['raw_g']} g"

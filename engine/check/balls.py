@@ -9,6 +9,7 @@ from engine import dice
 from engine.check.findings import Findings, Progress
 from engine.check.journal import BATCH_ROWS
 from engine.check.scratch import Scratch
+from engine.core.caps import MORE_PERIODS, booked_periods
 from engine.core.energy import friends_share_g
 from engine.core.state import Ball
 from engine.core.units import local_day
@@ -31,17 +32,19 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
         "Avoided emissions of an account are the sum over its activities.",
     ]
     sql = (
-        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id'
+        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id,'
+        f" CASE WHEN a.trace LIKE '%{MORE_PERIODS}%' THEN a.trace END"
         " FROM activities a LEFT JOIN balls b ON b.id = a.id WHERE a.id > ? ORDER BY a.id LIMIT ?"
     )
     after = -1
     while rows := await view.fetch(sql, after, BATCH_ROWS):
         uses: list[tuple[Any, ...]] = []
         avoided: list[tuple[int, int]] = []
-        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball in rows:
+        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball, trace in rows:
             avoided.append((user, avoided_mg))
             if energy_g:
-                uses += [(user, behaviour, period, energy_g, activity) for period in (on, on[:7])]
+                periods = booked_periods(on, msgspec.json.decode(trace) if trace else {})
+                uses += [(user, behaviour, period, energy_g, activity) for period in periods]
                 if ball is None:
                     findings.tell(
                         "ball_missing",

@@ -8,6 +8,7 @@ import msgspec
 from engine.check.findings import Findings, Progress
 from engine.check.journal import BATCH_ROWS
 from engine.check.scratch import Scratch
+from engine.core.caps import limits_of
 from engine.core.numbers import tree_number
 from engine.core.rules import Behaviour, RuleBook
 from engine.store.database import Reader
@@ -118,16 +119,16 @@ def _check_cap(row: tuple[Any, ...], scratch: Scratch, rules: RuleBook, findings
 
 
 def _limits(rule: Behaviour, period: str) -> tuple[int | None, int | None]:
-    """(grams, acts) that a period admits; where a limit changed within a month, the highest counts."""
-    is_month = len(period) == len("2026-11")
-    first = date.fromisoformat(f"{period}-01" if is_month else period)
-    days = [first + timedelta(days=shift) for shift in range(31)] if is_month else [first]
+    """(grams, acts) that a period admits; where a limit changed within it, the highest counts."""
+    named = period.partition("/")[0]
+    first = date.fromisoformat(f"{named}-01-01"[: len("2026-11-01")])
+    days = [first] if named == first.isoformat() else [first + timedelta(days=shift) for shift in range(366)]
     caps = [
-        in_force.caps for day in days if day.month == first.month and (in_force := rule.on(day)) is not None
+        limits_of(in_force.caps, period)
+        for day in days
+        if day.isoformat().startswith(named) and (in_force := rule.on(day)) is not None
     ]
-    grams = [one.month_g if is_month else one.day_g for one in caps]
-    counts = [one.month_count if is_month else one.day_count for one in caps]
-    return _highest(grams), _highest(counts)
+    return _highest([grams for _, grams, _ in caps]), _highest([count for _, _, count in caps])
 
 
 def _highest(limits: list[int | None]) -> int | None:

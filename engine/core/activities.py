@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
+from engine.core.caps import MORE_PERIODS, booked_periods, capped_periods, limits_of, periods_of
 from engine.core.commands import ReportActivity, ReverseActivity
 from engine.core.context import Context, ripening_offset_s
 from engine.core.energy import active_user
@@ -16,24 +17,10 @@ from engine.core.events import (
     RevisionRecorded,
 )
 from engine.core.quantify import Assessment, assess, counted_at
-from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce, Caps
+from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce
 from engine.core.sent import ACCOUNT, account_key
 from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
 from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
-
-
-def _periods(on: date | str, account: str | None) -> tuple[str, ...]:
-    """The day, month and year whose caps an act of that day may use, and the month of its account if it has one."""
-    day = str(on)
-    periods = day, day[:7], day[:4]
-    return periods if account is None else (*periods, f"{day[:7]}/{account}")
-
-
-def _booked(known: Activity) -> tuple[str, ...]:
-    """The periods whose caps an act uses: its day and month, and those that its trace names beside."""
-    more = known.trace.get("granted", {}).get("more_periods", ())
-    return (known.on, known.on[:7], *more)
-
 
 # --- reporting ------------------------------------------------------------------------------------
 
@@ -53,14 +40,14 @@ def report_touches(command: ReportActivity, state: GameState) -> Iterator[Touch]
         if link.user_id in state.users and (user := state.users.get(link.user_id)) is not None:
             account = account_key(command.attributes.get(ACCOUNT))
             for day in _possible_days(command, user):
-                for period in _periods(day, account):
+                for period in periods_of(day, account):
                     yield Touch("caps", (user.id, command.behaviour, period))
 
 
 def _known_touches(known: Activity) -> Iterator[Touch]:
     yield Touch("users", known.user_id)
     yield Touch("balls", known.id)
-    for period in _booked(known):
+    for period in booked_periods(known.on, known.trace):
         yield Touch("caps", (known.user_id, known.behaviour, period))
 
 
@@ -266,8 +253,8 @@ class _Granted:
 
     def trace(self) -> dict[str, object]:
         about: dict[str, object] = {"raw_g": self.raw_g, "energy_g": self.energy_g}
-        if self.energy_g and len(self.periods) > len(("day", "month")):
-            about["more_periods"] = list(self.periods[2:])
+        if self.energy_g and self.periods[2:]:
+            about[MORE_PERIODS] = list(self.periods[2:])
         if self.reason is not None:
             about |= {"reason": self.reason, "used_by": [str(act) for act in self.used_by]}
         return about
@@ -276,10 +263,13 @@ class _Granted:
 def _grant(state: GameState, reading: _Reading, worth: Assessment, known: Activity | None) -> _Granted:
     """Gram caps cut, count caps refuse; `known` frees what an earlier revision of the same act holds."""
     user, behaviour, raw_g = reading.user.id, reading.command.behaviour, worth.energy_g
-    periods = _used(reading, worth) if known is None or not known.energy_g else _booked(known)
+    if known is not None and known.energy_g:
+        periods = booked_periods(known.on, known.trace)
+    else:
+        periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
     energy_g, reason, used_by = raw_g, None, ()
     for period in periods:
-        name, limit_g, limit_count = _limits(reading.rule.caps, period)
+        name, limit_g, limit_count = limits_of(reading.rule.caps, period)
         use = state.caps.get((user, behaviour, period)) or CapUse(user, behaviour, period, 0, 0, [])
         own_g = known.energy_g if known is not None and known.id in use.acts else 0
         others = [act for act in use.acts if known is None or act != known.id]
@@ -288,26 +278,6 @@ def _grant(state: GameState, reading: _Reading, worth: Assessment, known: Activi
         if limit_g is not None and limit_g - (use.used_g - own_g) < energy_g:
             energy_g, reason, used_by = max(0, limit_g - (use.used_g - own_g)), f"cap_{name}_g", tuple(others)
     return _Granted(energy_g, periods, raw_g, reason, used_by)
-
-
-def _used(reading: _Reading, worth: Assessment) -> tuple[str, ...]:
-    """The periods that a new act books: always its day and month, its year and account only where they are capped."""
-    caps, account = reading.rule.caps, worth.trace.get(ACCOUNT)
-    day, month, year, *accounts = _periods(reading.on, account)
-    has_year = caps.year_g is not None or caps.year_count is not None
-    has_account = caps.month_count_per_account is not None
-    return (day, month, *([year] if has_year else []), *(accounts if has_account else []))
-
-
-def _limits(caps: Caps, period: str) -> tuple[str, int | None, int | None]:
-    """A period's name, its most grams and its most acts."""
-    if "/" in period:
-        return "month_per_account", None, caps.month_count_per_account
-    if len(period) == len("2026"):
-        return "year", caps.year_g, caps.year_count
-    if len(period) == len("2026-11"):
-        return "month", caps.month_g, caps.month_count
-    return "day", caps.day_g, caps.day_count
 
 
 def _use_caps(state: GameState, act: Activity, periods: tuple[str, ...], energy_delta_g: int) -> None:
@@ -418,7 +388,7 @@ def reverse(state: GameState, command: ReverseActivity, context: Context) -> Dec
         from_expired_g=(ball.full_g - left_g - taken_g) if ball else 0,
         owed_g=taken_g,
         avoided_mg=known.avoided_mg,
-        cap_periods=_booked(known),
+        cap_periods=booked_periods(known.on, known.trace),
         at=context.now,
     )
     reply: dict[str, object] = {

@@ -15,6 +15,7 @@ from fractions import Fraction
 from engine.core.values import Picked, Value
 
 OneOf = Value | Picked[Value]
+AVOIDED_G = "avoided_g"  # what points may count: the grams of CO2e that the act avoids, as credited
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,6 @@ def sole_table(formula: StepTable) -> Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class PerAvoided:
-    """F17: one point for so many grams of CO2e that the act avoids."""
-
-    method: str
-    g_per_point: OneOf
-
-
-@dataclass(frozen=True, slots=True)
 class FactorUse:
     """A factor by its id, and what chose it."""
 
@@ -110,13 +103,15 @@ class FactorUse:
 class Term:
     """One line of a scenario: a share of a factor times an amount of it for each functional unit (else one).
 
-    `mode` names what a line of a mode mix stands for. Without a factor the line emits nothing.
+    `mode` names what a line of a mode mix stands for. Without a factor the line emits nothing. A line with `of`
+    counts that number (of a measure or attribute) in place of the extent.
     """
 
     factor: FactorUse | Picked[FactorUse] | None
     amount: OneOf | None
     share: OneOf | None = None
     mode: str | None = None
+    of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +139,12 @@ class Scenarios:
 
 EnergyFormula = NoAmount | Constant | Ratio | StepTable
 AvoidedFormula = NoAmount | Constant | StepTable | Scenarios
-PointsFormula = Constant | Ratio | StepTable | PerAvoided
+PointsFormula = Constant | Ratio | StepTable
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """What a scheme of its own credits for the act, beside energy: told and kept in the trace, not booked.
+    """F17: what a scheme of its own credits for the act, beside energy: told and kept in the trace, not booked.
 
     Points are whole, rounded down; money is `minor_per_point` minor units of `currency` for each, rounded down.
     """

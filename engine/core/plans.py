@@ -16,10 +16,10 @@ from typing import Any
 
 from engine.core.errors import Rejected
 from engine.core.formulas import (
+    AVOIDED_G,
     Constant,
     EnergyFormula,
     NoAmount,
-    PerAvoided,
     Points,
     PointsFormula,
     Ratio,
@@ -52,9 +52,9 @@ class AmountPlan:
     most: int | None
     trace: dict[str, Any]
 
-    def amount(self, quantity: Decimal, sent: Sent) -> int:
+    def amount(self, quantity: Decimal, numbers: Mapping[str, Decimal | Fraction]) -> int:
         """Whole grams or points."""
-        above, below = (quantity if self.of is None else sent.numbers[self.of]).as_integer_ratio()
+        above, below = (quantity if self.of is None else numbers[self.of]).as_integer_ratio()
         amount = self.fixed + above * self.above // (below * self.below)
         if self.steps_from:
             reached = bisect_right(self.steps_from, Fraction(above, below))
@@ -68,18 +68,15 @@ class AmountPlan:
 class PointsPlan:
     """A scheme's points and what they pay."""
 
-    formula: AmountPlan | None
-    mg_per_point: Fraction | None
+    formula: AmountPlan
     minor_per_point: Fraction | None
     trace: dict[str, Any]
 
     def worth(self, quantity: Decimal, sent: Sent, avoided_mg: int) -> tuple[int, int | None]:
         """Whole points, and minor units of money where points pay."""
-        if self.formula is not None:
-            points = self.formula.amount(quantity, sent)
-        else:
-            assert self.mg_per_point is not None
-            points = avoided_mg // self.mg_per_point
+        counts_avoided = self.formula.of == AVOIDED_G
+        numbers = {**sent.numbers, AVOIDED_G: Fraction(avoided_mg, 1000)} if counts_avoided else sent.numbers
+        points = self.formula.amount(quantity, numbers)
         return points, None if self.minor_per_point is None else (points * self.minor_per_point).__floor__()
 
     def trace_of(self, points: int, money_minor: int | None) -> dict[str, Any]:
@@ -220,15 +217,9 @@ def _points_plan(points: Points | None, in_force: BehaviourInForce) -> PointsPla
     if points is None:
         return None
     trace: dict[str, Any] = {"names": dict(points.names)}
-    formula, mg_per_point = None, None
-    if isinstance(points.formula, PerAvoided):
-        g_per_point = sole(points.formula.g_per_point)
-        mg_per_point = g_per_point.amount * 1000
-        trace |= {"method": points.formula.method, "g_per_point": g_per_point.trace()}
-    else:
-        formula = _amount_plan(points.formula, "points", in_force)
-        trace |= formula.trace
+    formula = _amount_plan(points.formula, "points", in_force)
+    trace |= formula.trace
     pays = None if points.minor_per_point is None else sole(points.minor_per_point)
     if pays is not None:
         trace |= {"currency": points.currency, "minor_per_point": pays.trace()}
-    return PointsPlan(formula, mg_per_point, None if pays is None else pays.amount, trace)
+    return PointsPlan(formula, None if pays is None else pays.amount, trace)

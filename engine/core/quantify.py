@@ -74,7 +74,7 @@ def assess(
     if in_force.measures:
         trace["measures"] = _measures(in_force, quantity, sent)
     plan = ready.plan or ready.plan_for(rules, _picks(in_force, shown, sent))
-    energy_g = plan.energy.amount(quantity, sent)
+    energy_g = plan.energy.amount(quantity, sent.numbers)
     avoided_mg = plan.avoided.milligrams(quantity, sent)
     trace["energy"] = {**plan.energy.trace, "g": energy_g}
     trace["avoided"] = {**plan.avoided.trace_of(sent), "mg": avoided_mg}

@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class AvoidedPlan:
-    """milligrams = fixed + floor(extent × rate), at least 0; or a step's.
+    """milligrams = fixed + floor(extent × rate + each number of `own` × its rate), at least 0; or a step's.
 
     The extent is the quantity, the number called `attribute` where it is known, or each of the legs called so.
     """
@@ -46,6 +46,7 @@ class AvoidedPlan:
     steps_from: tuple[Fraction, ...]
     steps_mg: tuple[int, ...]
     of_legs: Mapping[str, tuple[Fraction, dict[str, Any]]] | None
+    own: tuple[tuple[str, Fraction], ...]
     trace: dict[str, Any]
 
     def milligrams(self, quantity: Decimal, sent: Sent) -> int:
@@ -62,6 +63,10 @@ class AvoidedPlan:
         if self.attribute is not None and (told := sent.numbers.get(self.attribute)) is not None:
             number, rate = told, self.rate_of_attribute
         above, below = number.as_integer_ratio()
+        if self.own:
+            total = Fraction(above, below) * rate
+            total += sum((Fraction(sent.numbers[name]) * own for name, own in self.own), NOWHERE)
+            return max(0, total.__floor__())
         milligrams = above * rate.numerator // (below * rate.denominator)
         return self.fixed + milligrams if milligrams > 0 else self.fixed
 
@@ -91,24 +96,23 @@ def avoided_plan(
     if isinstance(formula, StepTable):
         return _steps_plan(formula, uncertainty)
     trace = _extent_trace(in_force, formula)
-    per_base_unit, lines = _both_sides(rules, formula, place)
+    per_base_unit, lines = _both_sides(rules, in_force, formula, place)
+    own = _own_rates(rules, in_force, formula, place)
     trace |= {**lines, **uncertainty}
     rate = per_base_unit * dimension(unit).scale * _measure(formula.per_unit)
     rate_of_attribute = NOWHERE
     if formula.attribute is not None:
         rate_of_attribute = per_base_unit * dimension(_unit_of(in_force, formula.attribute)).scale
-    return _plan(trace, rate=rate, attribute=formula.attribute, rate_of_attribute=rate_of_attribute)
+    return AvoidedPlan(0, rate, formula.attribute, rate_of_attribute, (), (), None, own, trace)
 
 
 def _plan(
     trace: dict[str, Any],
     fixed: int = 0,
-    rate: Fraction = NOWHERE,
     attribute: str | None = None,
-    rate_of_attribute: Fraction = NOWHERE,
     of_legs: Mapping[str, tuple[Fraction, dict[str, Any]]] | None = None,
 ) -> AvoidedPlan:
-    return AvoidedPlan(fixed, rate, attribute, rate_of_attribute, (), (), of_legs, trace)
+    return AvoidedPlan(fixed, NOWHERE, attribute, NOWHERE, (), (), of_legs, (), trace)
 
 
 def _steps_plan(formula: StepTable, uncertainty: dict[str, str]) -> AvoidedPlan:
@@ -117,7 +121,7 @@ def _steps_plan(formula: StepTable, uncertainty: dict[str, str]) -> AvoidedPlan:
     trace = {"method": formula.method, **table.trace(), **of, **uncertainty}
     starts = tuple(step.from_quantity for step in table.steps)
     milligrams = tuple((step.grams * 1000).__floor__() for step in table.steps)
-    return AvoidedPlan(0, NOWHERE, formula.of, NOWHERE, starts, milligrams, None, trace)
+    return AvoidedPlan(0, NOWHERE, formula.of, NOWHERE, starts, milligrams, None, (), trace)
 
 
 def _legs_plan(
@@ -129,7 +133,7 @@ def _legs_plan(
     of_legs: dict[str, tuple[Fraction, dict[str, Any]]] = {}
     for mode in sorted(attribute.choices):
         mine = chosen(formula, {**picks, attribute.name: mode})
-        rate, lines = _both_sides(rules, mine, place)
+        rate, lines = _both_sides(rules, in_force, mine, place)
         of_legs[mode] = (rate * dimension(attribute.unit).scale, lines)
     shared = chosen(formula, {**picks, attribute.name: min(attribute.choices)})
     trace = {**_extent_trace(in_force, shared), **_uncertainty(in_force, picks)}
@@ -137,14 +141,33 @@ def _legs_plan(
 
 
 def _both_sides(
-    rules: RuleBook, formula: Scenarios, place: Place
+    rules: RuleBook, in_force: BehaviourInForce, formula: Scenarios, place: Place
 ) -> tuple[Fraction, dict[str, list[dict[str, Any]]]]:
     """Milligrams for one base unit of the extent, and the lines of both scenarios."""
-    baseline, baseline_lines = _side(rules, formula.baseline, place)
-    project, project_lines = _side(rules, formula.project, place)
-    rate = (baseline - project) * (sole(formula.share).amount if formula.share else 1)
-    rate *= sole(formula.years).amount if formula.years else 1
+    baseline, baseline_lines = _side(rules, in_force, formula.baseline, place)
+    project, project_lines = _side(rules, in_force, formula.project, place)
+    rate = (baseline - project) * _of_all(formula)
     return rate, {"baseline": baseline_lines, "project": project_lines}
+
+
+def _of_all(formula: Scenarios) -> Fraction:
+    """What all lines are multiplied by: the share of acts that count, and years."""
+    share = sole(formula.share).amount if formula.share else Fraction(1)
+    return share * (sole(formula.years).amount if formula.years else 1)
+
+
+def _own_rates(
+    rules: RuleBook, in_force: BehaviourInForce, formula: Scenarios, place: Place
+) -> tuple[tuple[str, Fraction], ...]:
+    """For each line that counts a number of its own: the number's name, and milligrams for one of it."""
+    rates: list[tuple[str, Fraction]] = []
+    for terms, sign in ((formula.baseline, 1), (formula.project, -1)):
+        for term in terms:
+            if term.of is not None:
+                rate, _ = _line(rules, in_force, term, place)
+                scale = dimension(_unit_of(in_force, term.of)).scale
+                rates.append((term.of, sign * rate * scale * _of_all(formula)))
+    return tuple(rates)
 
 
 def _uncertainty(in_force: BehaviourInForce, picks: Mapping[str, str]) -> dict[str, str]:
@@ -178,21 +201,27 @@ def _measure(value: OneOf | None) -> Fraction:
 # --- lines ------------------------------------------------------------------------------------------
 
 
-def _side(rules: RuleBook, terms: tuple[Term, ...], place: Place) -> tuple[Fraction, list[dict[str, Any]]]:
+def _side(
+    rules: RuleBook, in_force: BehaviourInForce, terms: tuple[Term, ...], place: Place
+) -> tuple[Fraction, list[dict[str, Any]]]:
     """One scenario: milligrams for one base unit of the extent, and its lines for the trace."""
     total = Fraction(0)
     lines: list[dict[str, Any]] = []
     for term in terms:
-        rate, line = _line(rules, term, place)
-        total += rate
+        rate, line = _line(rules, in_force, term, place)
+        total += rate if term.of is None else 0
         lines.append(line)
     return total, lines
 
 
-def _line(rules: RuleBook, term: Term, place: Place) -> tuple[Fraction, dict[str, Any]]:
+def _line(
+    rules: RuleBook, in_force: BehaviourInForce, term: Term, place: Place
+) -> tuple[Fraction, dict[str, Any]]:
     rate, line = NOWHERE, dict[str, Any]()
     if term.mode is not None:
         line["mode"] = term.mode
+    if term.of is not None:
+        line["of"] = {"name": term.of, "unit": _unit_of(in_force, term.of)}
     if term.factor is not None:
         assert isinstance(term.factor, FactorUse)
         rate, found = _factor(rules, term.factor.id, place)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from engine.core.formulas import AVOIDED_G
 from engine.core.rules import RuleBook
 from engine.core.sent import below_mean
 from engine.core.telling_scenarios import tell_scenarios
@@ -113,13 +114,8 @@ def _tell_points(
     trace: Mapping[str, Any], numbers: Numbers, avoided_mg: int, cited: list[str]
 ) -> tuple[int, int | None, list[str]]:
     points = trace["points"]
-    if points["method"] == "per_avoided":
-        exact = Fraction(avoided_mg, 1000) / Fraction(points["g_per_point"]["value"])
-        total = exact.__floor__()
-        each = tell(points["g_per_point"], cited)
-        lines = [f"one for {each}: {digits(exact)}, rounded down to {total:,}."]
-    else:
-        total, lines = _tell_amount(trace, points, "points", "points", numbers, cited)
+    numbers = {**numbers, AVOIDED_G: Fraction(avoided_mg, 1000)}
+    total, lines = _tell_amount(trace, points, "points", "points", numbers, cited)
     lines.append(f"result {points['total']:,} points; told, not booked.")
     if "minor_per_point" not in points:
         return total, None, lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from engine.core.dimensions import dimension
@@ -26,7 +27,31 @@ def tell_scenarios(
         return _tell_legs(trace, lines, cited)
     extent, line = _tell_extent(trace, numbers, cited)
     rate, told = _tell_sides(avoided, trace, cited)
-    return extent * rate, [*lines, line, *told]
+    own, told_of_own = _tell_own(avoided, trace, numbers, cited)
+    return extent * rate + own, [*lines, line, *told, *told_of_own]
+
+
+def _tell_own(
+    avoided: Mapping[str, Any], trace: Mapping[str, Any], numbers: Numbers, cited: list[str]
+) -> tuple[Fraction, list[str]]:
+    """Milligrams of the lines that count a number of their own, not the extent, and the words."""
+    total = Fraction(0)
+    lines: list[str] = []
+    for side, sign in (("baseline", 1), ("project", -1)):
+        for term in (term for term in avoided[side] if "of" in term):
+            name, unit = term["of"]["name"], term["of"]["unit"]
+            rate, words = _tell_term(term, dimension(unit).scale, trace, cited)
+            mine = sign * numbers[name] * rate
+            total += mine
+            counted = f"{name} {digits(numbers[name])} {unit} × {words}"
+            lines.append(f"{side}: {counted} = {digits(mine / 1000)} g.")
+    return total * _of_all(avoided), lines
+
+
+def _of_all(avoided: Mapping[str, Any]) -> Fraction:
+    """What all lines are multiplied by: the share of acts that count, and years."""
+    values = (avoided[name]["value"] for name in ("share", "years") if name in avoided)
+    return prod((Fraction(value) for value in values), start=Fraction(1))
 
 
 def _tell_legs(trace: Mapping[str, Any], lines: list[str], cited: list[str]) -> tuple[Fraction, list[str]]:
@@ -54,17 +79,16 @@ def _tell_sides(
     lines: list[str] = []
     total = Fraction(0)
     for side, sign in (("baseline", 1), ("project", -1)):
-        for term in avoided[side]:
-            rate, words = _tell_term(term, trace, cited)
+        for term in (term for term in avoided[side] if "of" not in term):
+            rate, words = _tell_term(term, dimension(unit).scale, trace, cited)
             total += sign * rate
             lines.append(f"{side}: {words} = {digits(rate / 1000)} g for each {unit}{yearly}.")
-    if len(avoided["baseline"]) + len(avoided["project"]) > 1:
+    if len(lines) > 1:
         lines.append(f"baseline minus project: {digits(total / 1000)} g for each {unit}{yearly}.")
     if "share" in avoided:
-        total *= Fraction(avoided["share"]["value"])
         lines.append(f"of these acts a share of {tell(avoided['share'], cited)} replaces the baseline.")
+    total *= _of_all(avoided)
     if "years" in avoided:
-        total *= Fraction(avoided["years"]["value"])
         lines.append(
             f"credited once, for {tell(avoided['years'], cited)}: {digits(total / 1000)} g for each {unit}."
         )
@@ -90,11 +114,13 @@ def _tell_extent(trace: Mapping[str, Any], numbers: Numbers, cited: list[str]) -
     return extent, words
 
 
-def _tell_term(term: Mapping[str, Any], trace: Mapping[str, Any], cited: list[str]) -> tuple[Fraction, str]:
-    """A scenario's line: milligrams for each functional unit, and the words."""
+def _tell_term(
+    term: Mapping[str, Any], scale: Fraction, trace: Mapping[str, Any], cited: list[str]
+) -> tuple[Fraction, str]:
+    """A scenario's line: milligrams for each unit of so many base units, and the words."""
     if "factor" in term:
         rate, words = _tell_factor(term, trace, cited)
-        rate *= dimension(trace["avoided"]["functional_unit"]).scale
+        rate *= scale
     else:
         rate, words = Fraction(0), "nothing emitted within the boundary"
     if "picked" in term:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from engine.core.formulas import (
+    AVOIDED_G,
     Attribute,
     AvoidedFormula,
     Constant,
@@ -16,7 +17,6 @@ from engine.core.formulas import (
     FactorUse,
     Measure,
     NoAmount,
-    PerAvoided,
     Points,
     PointsFormula,
     Ratio,
@@ -38,7 +38,7 @@ def energy_on(formula: m.EnergyFormula, unit: str, day: date) -> EnergyFormula:
     if isinstance(formula, m.ConstantFormula):
         return Constant(formula.method, sure(one_of(formula.grams, "g", day)))
     if isinstance(formula, m.RatioFormula):
-        per_unit = sure(one_of(formula.grams_per_unit, f"g/{unit}", day))
+        per_unit = sure(one_of(formula.grams_per_unit, f"g/{formula.of or unit}", day))
         least, most = one_of(formula.least_g, "g", day), one_of(formula.most_g, "g", day)
         return Ratio(formula.method, per_unit, formula.of, least, most)
     if isinstance(formula, m.StepTableFormula):
@@ -87,11 +87,10 @@ def _points_formula(formula: Any, unit: str, day: date) -> PointsFormula:
     if isinstance(formula, m.ConstantPoints):
         return Constant(formula.method, sure(one_of(formula.points, "points", day)))
     if isinstance(formula, m.RatioPoints):
-        per_unit = sure(one_of(formula.points_per_unit, f"points/{unit}", day))
+        counted = "g" if formula.of == AVOIDED_G else unit if formula.of is None else formula.of
+        per_unit = sure(one_of(formula.points_per_unit, f"points/{counted}", day))
         least, most = one_of(formula.least_points, "points", day), one_of(formula.most_points, "points", day)
         return Ratio(formula.method, per_unit, formula.of, least, most)
-    if isinstance(formula, m.PointsPerAvoided):
-        return PerAvoided(formula.method, sure(one_of(formula.g_per_point, "gCO2e/point", day)))
     return _steps_on(formula, day)
 
 
@@ -175,7 +174,7 @@ def factor_ids(row: m.TermRow | m.ModeRow) -> list[str]:
 
 
 def _term(row: m.TermRow, day: date) -> Term:
-    return Term(_factor(row), _measured(row.amount, day), one_of(row.share, "1", day))
+    return Term(_factor(row), _measured(row.amount, day), one_of(row.share, "1", day), of=row.of)
 
 
 def _mode(formula: m.ModeMixFormula, name: str, row: m.ModeRow, day: date) -> Term:

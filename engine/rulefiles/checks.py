@@ -50,7 +50,7 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "order_min_trees": (1, 10**9),
     "wait_max_d": (1, 3_650),
 }
-BOUNDS: dict[str, tuple[int | Fraction, int]] = {
+BOUNDS: dict[str, tuple[int, int]] = {
     "share": (0, 1),
     "uncertainty_pct": (0, 1_000),
     "grams": (0, 10**9),
@@ -61,7 +61,6 @@ BOUNDS: dict[str, tuple[int | Fraction, int]] = {
     "points_per_unit": (0, 10**9),
     "least_points": (0, 10**9),
     "most_points": (0, 10**9),
-    "g_per_point": (Fraction(1, 1000), 10**9),
     "minor_per_point": (0, 10**9),
     "years": (0, 100),
     "least_pct": (0, 100),

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from engine.core.dimensions import CARBON, Dimension, dimension
+from engine.core.formulas import AVOIDED_G
 from engine.core.values import EVIDENCE, GRADE
 from engine.rulefiles import models as m
 from engine.rulefiles.building_formulas import factor_ids, measure_unit, rows_of
@@ -119,6 +120,8 @@ def _check_measures(file: m.BehaviourFile) -> Findings:
 
 
 def _check_of(file: m.BehaviourFile, path: TreePath, name: str | None) -> Findings:
+    if name == AVOIDED_G and path[0] == "points":
+        return
     if name is not None and _number_unit(file, name, required=True) is None:
         expected = "a measure, or a required number attribute"
         yield Finding((*path, "of"), repr(name), expected, "add it to measures or attributes")
@@ -179,7 +182,7 @@ def _check_scenarios(
         yield from _check_extent(file, formula, extent)
     if isinstance(formula, m.ModeMixFormula):
         yield from _check_mix(formula, tables_in(file))
-    counted = extent.times(dimension("year")) if extent and isinstance(formula, m.StockFormula) else extent
+    counted = _yearly(formula, extent)
     for steps, row in rows_of(formula):
         path = ("avoided", *steps)
         unknown = [name for name in factor_ids(row) if name not in known]
@@ -188,8 +191,17 @@ def _check_scenarios(
         amount = dimension("1")
         if row.amount:
             amount = yield from check_unit((*path, "amount", "unit"), row.amount.unit)
+        of = row.of if isinstance(row, m.TermRow) else None
+        if of is not None:
+            yield from _check_of(file, path, of)
+        mine = counted if of is None else _yearly(formula, quiet_dimension(_number_unit(file, of)))
         for name in factor_ids(row):
-            yield from _check_balance(path, row, amount, counted, factors.get(name))
+            yield from _check_balance(path, row, amount, mine, factors.get(name))
+
+
+def _yearly(formula: Any, counted: Dimension | None) -> Dimension | None:
+    """What amounts per year are counted by: the thing and its years."""
+    return counted.times(dimension("year")) if counted and isinstance(formula, m.StockFormula) else counted
 
 
 def _check_balance(
@@ -244,7 +256,10 @@ def _check_legs(file: m.BehaviourFile, formula: m.LegsFormula, extent: Dimension
     rules = file.attributes.get(name or "")
     unit = quiet_dimension(rules.unit) if rules else None
     right = rules is not None and rules.kind == "legs" and rules.required
+    right = right and not any(row.of for row in (*formula.baseline, *formula.project))
     if not right or formula.extent.per_unit or (unit and extent and not unit.same_kind(extent)):
-        expected = f"a required attribute of kind legs in {formula.extent.unit}, and no per_unit"
+        expected = (
+            f"a required attribute of kind legs in {formula.extent.unit}, no per_unit, and no line with of"
+        )
         fix = "add it to attributes, or correct its unit"
         yield Finding(("avoided", "extent"), repr(name or "no attribute"), expected, fix)

@@ -96,6 +96,10 @@ class TermRow(Strict):
         default=None,
         description="share of it that counts, such as a rate of substitution; all, when left out",
     )
+    of: AttributeName | None = Field(
+        default=None,
+        description="a measure or a required number attribute that this line counts, not the extent",
+    )
 
 
 class ModeRow(Strict):
@@ -231,7 +235,8 @@ class RatioPoints(Strict):
     method: Literal["factor_times_quantity"]
     points_per_unit: SeriesOrPicked = Field(description="points for each unit of the behaviour, or of `of`")
     of: AttributeName | None = Field(
-        default=None, description="a measure or a required number attribute, in place of the quantity"
+        default=None,
+        description="a measure, a required number attribute, or avoided_g, in place of the quantity",
     )
     least_points: SeriesOrPicked | None = Field(
         default=None, description="points that an activity gives at least, unless it has nothing to count"
@@ -268,15 +273,9 @@ class StepPoints(Strict):
         Discriminator(shape_of),
     ] = Field(description="tables by the day from which they are in force")
     of: AttributeName | None = Field(
-        default=None, description="a measure or a required number attribute, in place of the quantity"
+        default=None,
+        description="a measure, a required number attribute, or avoided_g, in place of the quantity",
     )
-
-
-class PointsPerAvoided(Strict):
-    """A point for so many grams of CO2e avoided by the act."""
-
-    method: Literal["per_avoided"]
-    g_per_point: SeriesOrPicked = Field(description="grams of CO2e for one point")
 
 
 class MoneyRules(Strict):
@@ -286,13 +285,14 @@ class MoneyRules(Strict):
     minor_per_point: SeriesOrPicked = Field(description="minor units of the currency for one point")
 
 
+PointsFormula = Annotated[ConstantPoints | RatioPoints | StepPoints, Field(discriminator="method")]
+
+
 class PointsRules(Strict):
     """What a scheme of its own credits for the act beside energy: told and kept in the trace, not booked."""
 
     names: Names = Field(description="what the scheme calls its points")
-    formula: Annotated[
-        ConstantPoints | RatioPoints | StepPoints | PointsPerAvoided, Field(discriminator="method")
-    ] = Field(description="how points follow; rounded down to whole points")
+    formula: PointsFormula = Field(description="how points follow; rounded down to whole points")
     money: MoneyRules | None = Field(default=None, description="what a point pays, where it pays")
 
 

@@ -10,122 +10,48 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.rulefiles.cited_models import (
+from engine.rulefiles.cited_models import (  # noqa: F401  (one name for the models of all files: m.TermRow)
     CHOICES_MAX,
+    Cited,
+    DatedValue,
+    Measured,
+    Names,
+    Picked,
+    Series,
+    Sourced,
+    Strict,
 )
-from engine.rulefiles.cited_models import (
-    Cited as Cited,
-)
-from engine.rulefiles.cited_models import (
-    DatedValue as DatedValue,
-)
-from engine.rulefiles.cited_models import (
-    Measured as Measured,
-)
-from engine.rulefiles.cited_models import (
-    Names as Names,
-)
-from engine.rulefiles.cited_models import (
-    Picked as Picked,
-)
-from engine.rulefiles.cited_models import (
-    Series as Series,
-)
-from engine.rulefiles.cited_models import (
-    Sourced as Sourced,
-)
-from engine.rulefiles.cited_models import (
-    Strict as Strict,
-)
-from engine.rulefiles.formula_models import (
-    AvoidedFormula as AvoidedFormula,
-)
-from engine.rulefiles.formula_models import (
-    ConstantAvoidedFormula as ConstantAvoidedFormula,
-)
-from engine.rulefiles.formula_models import (
-    ConstantFormula as ConstantFormula,
-)
-from engine.rulefiles.formula_models import (
-    ConstantPoints as ConstantPoints,
-)
-from engine.rulefiles.formula_models import (
-    DifferenceFormula as DifferenceFormula,
-)
-from engine.rulefiles.formula_models import (
-    EnergyFormula as EnergyFormula,
-)
-from engine.rulefiles.formula_models import (
-    Extent as Extent,
-)
-from engine.rulefiles.formula_models import (
-    FactorFormula as FactorFormula,
-)
-from engine.rulefiles.formula_models import (
-    Formula as Formula,
-)
-from engine.rulefiles.formula_models import (
-    LegsFormula as LegsFormula,
-)
-from engine.rulefiles.formula_models import (
-    MixInForce as MixInForce,
-)
-from engine.rulefiles.formula_models import (
-    ModeMixFormula as ModeMixFormula,
-)
-from engine.rulefiles.formula_models import (
-    ModeRow as ModeRow,
-)
-from engine.rulefiles.formula_models import (
-    MoneyRules as MoneyRules,
-)
-from engine.rulefiles.formula_models import (
-    NoneFormula as NoneFormula,
-)
-from engine.rulefiles.formula_models import (
-    PointsPerAvoided as PointsPerAvoided,
-)
-from engine.rulefiles.formula_models import (
-    PointsRules as PointsRules,
-)
-from engine.rulefiles.formula_models import (
-    PointStep as PointStep,
-)
-from engine.rulefiles.formula_models import (
-    PointStepsInForce as PointStepsInForce,
-)
-from engine.rulefiles.formula_models import (
-    RatioFormula as RatioFormula,
-)
-from engine.rulefiles.formula_models import (
-    RatioPoints as RatioPoints,
-)
-from engine.rulefiles.formula_models import (
-    ScenarioFormula as ScenarioFormula,
-)
-from engine.rulefiles.formula_models import (
-    StepAvoidedFormula as StepAvoidedFormula,
-)
-from engine.rulefiles.formula_models import (
-    StepPoints as StepPoints,
-)
-from engine.rulefiles.formula_models import (
-    StepRow as StepRow,
-)
-from engine.rulefiles.formula_models import (
-    StepsInForce as StepsInForce,
-)
-from engine.rulefiles.formula_models import (
-    StepTableFormula as StepTableFormula,
-)
-from engine.rulefiles.formula_models import (
-    StockFormula as StockFormula,
-)
-from engine.rulefiles.formula_models import (
-    TermRow as TermRow,
-)
-from engine.rulefiles.formula_models import (
-    Uncertain as Uncertain,
+from engine.rulefiles.formula_models import (  # noqa: F401  (one name for the models of all files: m.TermRow)
+    AvoidedFormula,
+    ConstantAvoidedFormula,
+    ConstantFormula,
+    ConstantPoints,
+    DifferenceFormula,
+    EnergyFormula,
+    Extent,
+    FactorFormula,
+    Formula,
+    LegsFormula,
+    MixInForce,
+    ModeMixFormula,
+    ModeRow,
+    MoneyRules,
+    NoneFormula,
+    PointsFormula,
+    PointsRules,
+    PointStep,
+    PointStepsInForce,
+    RatioFormula,
+    RatioPoints,
+    ScenarioFormula,
+    StepAvoidedFormula,
+    StepPoints,
+    StepRow,
+    StepsInForce,
+    StepTableFormula,
+    StockFormula,
+    TermRow,
+    Uncertain,
 )
 from engine.rulefiles.scalars import (
     AttributeName,

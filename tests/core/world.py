@@ -44,6 +44,7 @@ class World:
     moves: list[Transfer] = field(default_factory=list)
     keys: int = 0
     ids: int = 0
+    rules: RuleBook = field(default_factory=rulebook)
 
     def new_id(self) -> int:
         self.ids += 1
@@ -53,7 +54,7 @@ class World:
         """Decide and evolve one command; the reply. Raises Rejected, and then nothing has changed."""
         rule = RULES[type(command)]
         self._load(rule, command)
-        context = Context(self.now, rulebook(), lambda ball, user: self.draw, self.new_id)
+        context = Context(self.now, self.rules, lambda ball, user: self.draw, self.new_id)
         decision = rule.decide(self.state, command, context)
         for event in decision.events:
             EVOLVE[type(event)](self.state, event)
@@ -114,7 +115,7 @@ class World:
     def act(self, user: int, activity: str, behaviour: str = "bus", **options: Any) -> c.ReportActivity:
         """A report; by default a ride that ended just now."""
         quantity = Decimal(options.pop("quantity", 1))
-        unit = rulebook().behaviours[behaviour].unit
+        unit = self.rules.behaviours[behaviour].unit
         if not {"at", "on"} & options.keys():
             options["at"] = self.now
         content = options.pop("content", f"{behaviour} {quantity} {options}")

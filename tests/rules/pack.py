@@ -175,9 +175,9 @@ def write_pack(folder: Path) -> Pack:
     return pack
 
 
-def read_mistakes() -> dict[str, dict[str, str]]:
-    """The table of mistakes, read as the engine reads YAML."""
-    file = Path(__file__).with_name("mistakes.yaml")
+def read_mistakes(name: str = "mistakes.yaml") -> dict[str, dict[str, str]]:
+    """A table of mistakes, read as the engine reads YAML."""
+    file = Path(__file__).with_name(name)
     document, problems = parse_document(file.read_bytes(), file.name)
     assert document is not None, problems
     assert isinstance(document.tree, dict)

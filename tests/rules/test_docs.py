@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
+from engine.rulefiles import models as m
+from engine.rulefiles.reading import parse_document
 from tests.rules.docs_tables import MARK, PAGE, page_with_tables
 from tests.rules.pack import FILES, SAVING, Pack
 
@@ -29,6 +32,37 @@ def test_the_whole_file_on_the_page_is_a_rule_that_loads(pack: Pack) -> None:
         "behaviours/less-paper-and-plastic/own-cup.yaml", blocks[0]
     )
     assert pack.check().ok, pack.problems()
+
+
+class Snippet(m.Strict):
+    """The parts of files that the page shows."""
+
+    attributes: dict[str, m.AttributeRules] | None = None
+    measures: dict[str, m.MeasureRules] | None = None
+    energy: m.EnergyFormula | None = None
+    avoided: m.AvoidedFormula | None = None
+    points: m.PointsRules | None = None
+    tables: list[m.FactorTable] | None = None
+
+
+def test_the_snippets_on_the_page_have_the_shape_of_rules() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    snippets = re.findall(r"```yaml\n((?!id:|caps:).*?)```", page, re.DOTALL)
+    methods: dict[str, set[str]] = {"energy": set(), "avoided": set()}
+    for snippet in snippets:
+        text = re.sub(
+            r"\bD\b", "{2026-12-01: {value: 1, confidence: documented, references: [scheme]}}", snippet
+        )
+        document, problems = parse_document(text.encode(), "snippet")
+        assert document is not None, (snippet, problems)
+        found = Snippet.model_validate(document.tree)
+        for kind, formula in (("energy", found.energy), ("avoided", found.avoided)):
+            if formula is not None:
+                methods[kind].add(formula.method)
+    for kind, union in (("energy", m.EnergyFormula), ("avoided", m.AvoidedFormula)):
+        shapes = get_args(get_args(union)[0])
+        known = {get_args(shape.model_fields["method"].annotation)[0] for shape in shapes}
+        assert known - methods[kind] == {"none"}, "a method without a snippet"
 
 
 def test_the_change_on_the_page_does_what_the_page_says(pack: Pack) -> None:

@@ -349,7 +349,7 @@ def test_points_follow_from_the_avoided_grams_and_pay(pack: Pack) -> None:
         more="""
             points:
               names: {zh: 碳积分, en: carbon points}
-              formula: {method: per_avoided, g_per_point: {{10}}}
+              formula: {method: factor_times_quantity, of: avoided_g, points_per_unit: {{1/10}}}
               money: {currency: KRW, minor_per_point: {{1.5}}}
         """,
     )
@@ -357,6 +357,49 @@ def test_points_follow_from_the_avoided_grams_and_pay(pack: Pack) -> None:
     result = act(rules, "power", "1.5")
     assert (result.points, result.money_minor) == (83, 124)  # 835.2 g; 83 × 1.5 = 124.5
     words = told(rules, result)
-    assert "carbon points: one for 10 gCO2e/point" in words
+    assert "carbon points: avoided_g 835.2 × 1/10 points/g" in words
     assert "124 minor units of KRW" in words
     assert act(rules, "power", "0").points == 0
+
+
+def test_one_act_may_count_several_numbers_and_reach_a_tier(pack: Pack) -> None:
+    factor(factor(pack, "water", "gCO2e/m3", "332"), "driving", "gCO2e/km", "20")
+    tiers = "[{from_quantity: 0, points: 1}, {from_quantity: 50000, points: 2}, {from_quantity: 100000, points: 3}]"
+    put(
+        pack,
+        "quarter",
+        unit="kWh",
+        avoided=f"""
+            method: baseline_minus_project
+            extent: {{unit: kWh}}
+            baseline:
+              - {{factor: grid}}
+              - {{factor: water, of: water_m3}}
+              - {{factor: driving, of: driven_km, share: {{{{0.5}}}}}}
+            project:
+              - {{factor: driving, of: driven_km, share: {{{{0.25}}}}}}
+            {SURE}
+        """,
+        more=f"""
+            attributes:
+              water_m3: {{kind: number, required: true, unit: m3, decimals: 1, description: Water saved.}}
+              driven_km: {{kind: number, required: true, unit: km, decimals: 1, description: Driven on power.}}
+            points:
+              names: {{zh: 等级, en: tier}}
+              formula:
+                method: step_table
+                of: avoided_g
+                tables:
+                  2020-01-01: {{confidence: documented, references: [scheme], steps: {tiers}}}
+        """,
+    )
+    rules = pack.load()
+    result = act(rules, "quarter", "30", water_m3=1, driven_km="4755.5")
+    assert result.avoided_mg == 30 * 556_800 + 332_000 + Fraction("4755.5") * 5_000
+    assert result.points == 1
+    words = told(rules, result)
+    assert "baseline: water_m3 1 m3 × water 332 gCO2e/m3" in words
+    assert act(rules, "quarter", "90", water_m3=1, driven_km=0).points == 2
+    assert act(rules, "quarter", "180", water_m3=0, driven_km=0).points == 3
+    pack.edit("behaviours/reuse/quarter.yaml", "of: water_m3", "of: driven_km")
+    assert any("gCO2e/m3 for the functional unit" in problem for problem in pack.problems())
