@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from engine.core.dimensions import KNOWN
-from engine.core.formulas import EnergyFormula, Steps, StepTable
+from engine.core.formulas import StepTable
 from engine.core.rules import RuleBook
-from engine.core.values import Picked
+from engine.core.values import Picked, Value
 from engine.rulebook import load_rulebook, model_for, shipped_rules
 from engine.rulefiles import models as m
 from engine.rulefiles.checks import walk
@@ -79,7 +79,8 @@ def _behaviour_row(rules: RuleBook, name: str) -> str:
     behaviour = rules.behaviours[name]
     now = behaviour.history.items[-1]
     assert now is not None
-    energy = _energy(now.energy)
+    value = getattr(now.energy, "grams", None) or getattr(now.energy, "grams_per_unit", None)
+    energy = _energy(value) if value else "by steps" if isinstance(now.energy, StepTable) else "none"
     caps = ", ".join(f"{key} {cap.text}" for key, cap in now.cap_values.items()) or "none"
     ripens = (
         "next morning"
@@ -89,16 +90,11 @@ def _behaviour_row(rules: RuleBook, name: str) -> str:
     return f"| `{name}` | {behaviour.names['zh']} | {energy} | {caps} | {ripens} | {behaviour.others_see} |"
 
 
-def _energy(formula: EnergyFormula) -> str:
-    if isinstance(formula, StepTable):
-        table = formula.table
-        steps = table.steps if isinstance(table, Steps) else table.of[min(table.of)].steps
-        return f"{steps[0].grams} to {steps[-1].grams} g in steps"
-    value = getattr(formula, "grams", None) or getattr(formula, "grams_per_unit", None)
-    if isinstance(value, Picked):
-        given = sorted(value.of.values(), key=lambda one: one.amount)
-        return f"{given[0].text} to {given[-1].text} {given[0].unit} by {value.by}"
-    return f"{value.text} {value.unit}, {value.confidence}" if value else "none"
+def _energy(value: Value | Picked[Value]) -> str:
+    """A value, or all of several with what picks them."""
+    if isinstance(value, Value):
+        return f"{value.text} {value.unit}, {value.confidence}"
+    return f"by {value.by}: " + "; ".join(f"{name} {_energy(one)}" for name, one in value.of.items())
 
 
 def chosen() -> Iterator[str]:
