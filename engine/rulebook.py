@@ -24,6 +24,7 @@ from engine.rulefiles import behaviour_checks, building, checks, staleness
 from engine.rulefiles import models as m
 from engine.rulefiles.building_formulas import factors_named
 from engine.rulefiles.examples import run_example
+from engine.rulefiles.factor_checks import check_factor
 from engine.rulefiles.hashing import content_hash
 from engine.rulefiles.published import PublishedFile, check_published
 from engine.rulefiles.reading import Document, Problem, path_text, read_document
@@ -271,7 +272,7 @@ class _Reading:
         if isinstance(file, m.ReferencesFile):
             yield from checks.check_reference_file(file)
         elif isinstance(file, m.FactorFile):
-            yield from checks.check_factor(file, factors, known)
+            yield from check_factor(file, factors, known)
         elif isinstance(file, m.BehaviourFile):
             yield from behaviour_checks.check_behaviour(file, name.split("/")[1], factors, known)
             if game is not None:

@@ -18,6 +18,7 @@ from engine.core.rules import BehaviourInForce
 from engine.core.units import instant
 
 FINEST_EXPONENT = -12  # no quantity is finer than this, whatever a behaviour allows
+LARGEST_EXPONENT = 15  # nor larger, where a rule names no most
 TEXT_CHARACTERS_MAX = 40
 LIST_CHARACTERS_MAX = 1_000
 ACCOUNT = "account"  # the only name that an attribute of that kind has
@@ -186,7 +187,7 @@ def _number(attribute: Attribute, written: object, found: object) -> Decimal:
 
 def _fits(number: Decimal, low: Decimal | None, high: Decimal | None, decimals: int) -> bool:
     """Whether the number is finite, within the bounds and not too fine."""
-    if not number.is_finite():
+    if not number.is_finite() or number.adjusted() > LARGEST_EXPONENT:
         return False
     if (low is not None and number < low) or (high is not None and number > high):
         return False

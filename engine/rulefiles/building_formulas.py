@@ -122,7 +122,7 @@ def attribute(name: str, rules: m.AttributeRules, day: date) -> Attribute:
         kind=rules.kind,
         unit=unit,
         required=rules.required,
-        low=None if low is None else Decimal(low.text),
+        low=Decimal(0 if low is None else low.text),  # a negative extent would turn a loss into a credit
         high=None if high is None else Decimal(high.text),
         decimals=rules.decimals,
         choices=frozenset(rules.choices or ()),

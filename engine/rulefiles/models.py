@@ -190,7 +190,7 @@ class AttributeRules(Strict):
     description: Text = Field(description="what it says")
     unit: Text | None = Field(default=None, description="unit of a number")
     decimals: Whole = Field(default=0, description="decimal places of a number")
-    min: Series | None = Field(default=None, description="smallest number accepted")
+    min: Series | None = Field(default=None, description="smallest number accepted; 0, when left out")
     max: Series | None = Field(default=None, description="largest number accepted")
     choices: Annotated[dict[Choice, Names], Field(min_length=1, max_length=CHOICES_MAX)] | None = Field(
         default=None, description="what may be chosen, and modes of legs, with their names"

@@ -179,6 +179,12 @@ def test_a_broken_circle_elsewhere_does_not_hang_the_check(pack: Pack) -> None:
     assert [problem.split(":")[0] for problem in problems] == ["factors/one.yaml", "factors/two.yaml"]
 
 
+def test_norway_is_a_region_and_no_answer(pack: Pack) -> None:
+    text = TABLE.replace("      US: {2025: 0.35}", "      NO: {2021: 0.01}")
+    rules = pack.add(GRID, text).edit(SAVING, "avoided_mg: 1670400", "avoided_mg: 1419000").load()
+    assert act(rules, "saving", province="NO-03", on="2022-03-03").avoided_mg == 10_000
+
+
 # --- the order as a law -----------------------------------------------------------------------------
 
 REGIONS = ("CN", "CN-HE", "CN-YN", "US", "XX")

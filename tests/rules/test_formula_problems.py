@@ -134,6 +134,14 @@ def test_so_many_choices_that_no_plan_could_be_kept_are_refused(pack: Pack) -> N
     assert any("248,832 combinations of choices" in problem for problem in pack.problems())
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"water_m3": -1}, {"past": "100 -5"}, {"past": "1e9999"}, {"past": ""}, {"past": 7.5e300}]
+)
+def test_nothing_negative_or_endless_is_read(whole: Pack, wrong: dict[str, object]) -> None:
+    with pytest.raises(Rejected, match="bad_attribute"):
+        act(whole.load(), "all", "1", **{"past": "100", "water_m3": 0, **wrong})
+
+
 # --- laws over what may be sent ---------------------------------------------------------------------
 
 SENT = st.decimals(0, 5_000, places=3)
