@@ -79,6 +79,8 @@ STATUS: dict[str, int] = {
     "activity_conflict": 409,
     "unknown_activity": 404,
     "activity_reversed": 409,
+    "wrong_evidence": 422,
+    "too_many_acts": 409,
     # balls
     "unknown_ball": 404,
     "not_ripe": 409,

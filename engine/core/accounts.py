@@ -200,7 +200,14 @@ def add_source(state: GameState, command: AddSource, context: Context) -> Decisi
     if not command.behaviours:
         raise Rejected("behaviours_missing")
     source = Source(
-        command.source, command.name, command.secret, None, None, list(command.behaviours), context.now
+        id=command.source,
+        name=command.name,
+        secret=command.secret,
+        old_secret=None,
+        old_until_at=None,
+        behaviours=list(command.behaviours),
+        added_at=context.now,
+        evidence=list(command.evidence),
     )
     return Decision([SourceChanged(source, True)], {"source": command.source})
 

@@ -70,6 +70,7 @@ class AddSource:
     name: str
     secret: str
     behaviours: tuple[str, ...]
+    evidence: tuple[str, ...] = ()  # the kinds that it may claim; none named: any
 
 
 @dataclass(slots=True)
@@ -124,6 +125,9 @@ class ReportActivity:
     on: date | None = None
     revision: int | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
+    evidence: str | None = (
+        None  # one of the kinds in the behaviour's rule; the first of them where it is not said
+    )
 
 
 @dataclass(slots=True)

@@ -35,6 +35,8 @@ CODES: dict[str, str] = {
     "activity_conflict": "The activity id is known with other content.",
     "unknown_activity": "The source has reported no such activity.",
     "activity_reversed": "The activity was reversed by its source.",
+    "wrong_evidence": "The behaviour does not know this kind of evidence, or the source may not claim it.",
+    "too_many_acts": "The user's acts of that day that must be compared with each other are at their limit.",
     # balls
     "unknown_ball": "The forest has no such ball.",
     "not_ripe": "The ball is still growing.",

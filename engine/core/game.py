@@ -57,6 +57,8 @@ EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
     e.LinkChanged: accounts.link_changed,
     e.ActivityAccepted: activities.accepted,
     e.ActivityRevised: activities.revised,
+    e.ActivityExcluded: activities.excluded,
+    e.ActivityRestored: activities.restored,
     e.RevisionRecorded: activities.recorded,
     e.ActivityReversed: activities.reversed_,
     e.EnergyCollected: energy.collected,

@@ -20,6 +20,7 @@ CATEGORIES = ("green-travel", "avoided-trips", "reuse", "less-paper-and-plastic"
 CONFIDENCES = ("documented", "derived", "assumed")
 OTHERS_SEE = ("category", "behaviour", "grams")
 RIPENS = ("after", "morning")
+USER_SHOWN_GRADE = "D"  # the user's word: the grade of what only the user can show
 GRANULARITIES = ("individual", "pooled")
 
 
@@ -307,10 +308,17 @@ class Behaviour:
     evidence: tuple[Evidence, ...]
     scenario: Mapping[str, str]
     history: Dated[BehaviourInForce | None]
+    excludes: str = "nothing"  # which acts of the family exclude each other: see engine.core.exclusion
 
     def on(self, on: date) -> BehaviourInForce | None:
         """What is in force on the day; None when the behaviour is not."""
         return self.history.on(on)
+
+    def evidence_of(self, kind: str | None) -> Evidence | None:
+        """The evidence of the kind, the first where none is named; None where the rule knows no such kind."""
+        if kind is None:
+            return self.evidence[0]
+        return next((one for one in self.evidence if one.kind == kind), None)
 
 
 # --- game, species, programmes ----------------------------------------------------------------------
@@ -333,6 +341,8 @@ class GameSettings:
     friends_max: int
     collect_balls_max: int
     forest_balls_max: int
+    overlap_window_s: int
+    day_acts_max: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ _GAME_MODELS: Mapping[str, type[SQLModel]] = {
     "activities": tables.Activities,
     "revisions": tables.Revisions,
     "caps": tables.Caps,
+    "occasions": tables.Occasions,
     "sources": tables.Sources,
     "links": tables.Links,
     "friends": tables.Friends,

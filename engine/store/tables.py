@@ -26,9 +26,9 @@ def text(**options: Any) -> Any:
     return Column(Text, **options)
 
 
-def json_text() -> Any:
-    """A text column that holds JSON; load and save decode and encode it."""
-    return Column(Text, nullable=False, info={"json": True})
+def json_text(default: str | None = None) -> Any:
+    """A text column that holds JSON; load and save decode and encode it. `default`: of rows older than the column."""
+    return Column(Text, nullable=False, info={"json": True}, server_default=default)
 
 
 def not_negative(table: str, *columns: str) -> tuple[CheckConstraint, ...]:
@@ -177,6 +177,9 @@ class Activities(SQLModel, table=True):
     accepted_at: int = Field(sa_column=whole())
     reversed_at: int | None = Field(sa_column=whole(nullable=True))
     trace: str = Field(sa_column=json_text())
+    evidence: str | None = Field(sa_column=text(nullable=True))
+    grade: str | None = Field(sa_column=text(nullable=True))
+    family: str | None = Field(sa_column=text(nullable=True))
 
 
 class Revisions(SQLModel, table=True):
@@ -205,6 +208,16 @@ class Caps(SQLModel, table=True):
     acts: str = Field(sa_column=json_text())
 
 
+class Occasions(SQLModel, table=True):
+    """Which acts of a user's day (or month) count, where only one of several can be real."""
+
+    __tablename__ = "occasions"
+    __table_args__ = CLUSTERED
+    user_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    period: str = Field(sa_column=text(primary_key=True))
+    acts: str = Field(sa_column=json_text())
+
+
 class Sources(SQLModel, table=True):
     """Who may report what, with the secrets that sign its requests."""
 
@@ -216,6 +229,7 @@ class Sources(SQLModel, table=True):
     old_until_at: int | None = Field(sa_column=whole(nullable=True))
     behaviours: str = Field(sa_column=json_text())
     added_at: int = Field(sa_column=whole())
+    evidence: str = Field(sa_column=json_text("[]"))
 
 
 class Links(SQLModel, table=True):
