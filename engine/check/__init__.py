@@ -10,6 +10,7 @@ from engine.check.balances import check_balances
 from engine.check.balls import check_activities, check_balls
 from engine.check.findings import Finding, Findings, Progress, Totals
 from engine.check.journal import kinds_of, read_journal
+from engine.check.occasions import check_occasions
 from engine.check.records import check_caps, check_keys, check_trees, check_users
 from engine.check.scratch import open_scratch
 from engine.core.rules import RuleBook
@@ -30,6 +31,7 @@ _COUNTED = (
     "balls",
     "takes",
     "caps",
+    "occasions",
     "commitments",
     "trees",
 )
@@ -53,6 +55,7 @@ async def audit(
             await check_activities(view, scratch, findings, progress)
             await check_balls(view, scratch, findings, progress)
             await check_caps(view, scratch, rules, findings, progress)
+            await check_occasions(view, scratch, findings, progress)
             await check_users(view, scratch, findings, progress)
             await check_trees(view, findings)
             for laws, look in extras:

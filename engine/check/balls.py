@@ -21,6 +21,10 @@ _ADD_USE = (
     "INSERT INTO uses VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
     " energy_g = energy_g + excluded.energy_g, count = count + 1, ids = ids + excluded.ids"
 )
+_ADD_WEIGHED = (
+    "INSERT INTO weighed VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+    " count = count + 1, ids = ids + excluded.ids"
+)
 _ADD_AVOIDED = "INSERT INTO avoided VALUES (?, ?) ON CONFLICT DO UPDATE SET mg = mg + excluded.mg"
 
 
@@ -31,15 +35,18 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
         "Avoided emissions of an account are the sum over its activities.",
     ]
     sql = (
-        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id'
+        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id, a.family'
         " FROM activities a LEFT JOIN balls b ON b.id = a.id WHERE a.id > ? ORDER BY a.id LIMIT ?"
     )
     after = -1
     while rows := await view.fetch(sql, after, BATCH_ROWS):
         uses: list[tuple[Any, ...]] = []
         avoided: list[tuple[int, int]] = []
-        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball in rows:
+        weighed: list[tuple[int, str, int]] = []
+        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball, family in rows:
             avoided.append((user, avoided_mg))
+            if family is not None and status != "reversed":
+                weighed.append((user, on[:7], activity))
             if energy_g:
                 uses += [(user, behaviour, period, energy_g, activity) for period in (on, on[:7])]
                 if ball is None:
@@ -53,6 +60,7 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
                 findings.tell("reversed_activity", f"activity {activity}", f"expected 0 g and 0 mg, {found}")
         scratch.add(_ADD_USE, uses)
         scratch.add(_ADD_AVOIDED, avoided)
+        scratch.add(_ADD_WEIGHED, weighed)
         after = rows[-1][0]
         findings.counts["activities"] += len(rows)
         progress("activities", findings.counts["activities"], 0)

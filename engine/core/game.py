@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from engine.core import accounts, activities, energy, friends, redeem
+from engine.core import accounts, activities, energy, friends, recording, redeem
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.context import Context
@@ -55,12 +55,12 @@ EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
     e.AccountErased: accounts.erased,
     e.SourceChanged: accounts.source_changed,
     e.LinkChanged: accounts.link_changed,
-    e.ActivityAccepted: activities.accepted,
-    e.ActivityRevised: activities.revised,
-    e.ActivityExcluded: activities.excluded,
-    e.ActivityRestored: activities.restored,
-    e.RevisionRecorded: activities.recorded,
-    e.ActivityReversed: activities.reversed_,
+    e.ActivityAccepted: recording.accepted,
+    e.ActivityRevised: recording.revised,
+    e.ActivityExcluded: recording.excluded,
+    e.ActivityRestored: recording.restored,
+    e.RevisionRecorded: recording.recorded,
+    e.ActivityReversed: recording.reversed_,
     e.EnergyCollected: energy.collected,
     e.EnergyExpired: energy.expired,
     e.FriendAsked: friends.asked,

@@ -13,7 +13,7 @@ from typing import Any
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.numbers import parse_tree_number
-from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS, local_day
+from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, local_day
 from tests.laws.follower import Follower
 from tests.laws.model import Facts
 from tests.laws.rules import PROGRAMME
@@ -110,9 +110,9 @@ class Course:
         self.acts.append(act)
         return reply
 
-    async def walk(self, user: str, act: str, steps: int, revision: int) -> Facts:
-        """The steps of today so far, as one act."""
-        today: date = local_day(self.village.clock.now_ms(), ZONE)
+    async def walk(self, user: str, act: str, steps: int, revision: int, day: date | None = None) -> Facts:
+        """The steps of today (or the day) so far, as one act."""
+        today: date = day or local_day(self.village.clock.now_ms(), ZONE)
         content = f"{act}-{revision}-{steps}"
         command = c.ReportActivity(
             SOURCE,
@@ -132,9 +132,9 @@ class Course:
     async def ripe_ball(self, user: str) -> str:
         """A ball that the user's friends may take from now; its id. Caps of the day are stepped over by time."""
         while True:
-            at = self.village.clock.now_ms() - 25 * HOUR_MS
+            at = self.village.clock.now_ms() - 25 * HOUR_MS  # of another time than any other ride
             reply = await self.report(user, self.dice.choice(RIDES), at=at)
-            self.pass_time(61 * SECOND_MS)
+            self.pass_time(6 * MINUTE_MS)  # past the head start, and another ride than the next
             if "ball" in reply:
                 return str(reply["ball"])
             self.pass_time(DAY_MS)
@@ -199,6 +199,33 @@ class Course:
             sorted(self.dice.sample((40, 5_000, 9_000, 20_000, 30_000, 45_000), 3)), 1
         ):
             await self.walk(user, act, steps, revision)
+
+    async def activity_excluded(self) -> None:
+        """Of two devices' steps of a day the greater count; the lesser may have been collected by then."""
+        user, steps = self.somebody(), 5_000 + self.number()
+        one, two = f"walk-{self.number()}", f"walk-{self.number()}"
+        today: date = local_day(self.village.clock.now_ms(), ZONE)
+        reply = await self.walk(user, one, steps, 1)
+        while "ball" not in reply:  # of this day another device has told more already
+            self.pass_time(DAY_MS)
+            today = local_day(self.village.clock.now_ms(), ZONE)
+            reply = await self.walk(user, one := f"walk-{self.number()}", steps, 1)
+        if self.dice.random() < 0.5:
+            self.pass_time(35 * HOUR_MS)
+            if self.dice.random() < 0.5:
+                await self._take(self.somebody(), user, [str(reply["ball"])])
+        await self.walk(user, two, 2 * steps, 1, today)
+
+    async def activity_restored(self) -> None:
+        """What was in the way of the lesser steps is taken back."""
+        before = self.seen[e.ActivityRestored]
+        while self.seen[e.ActivityRestored] == before:
+            self.pass_time(DAY_MS)
+            user, act = self.somebody(), f"walk-{self.number()}"
+            await self.walk(user, f"walk-{self.number()}", 6_000, 1)
+            await self.walk(user, act, 40_000, 1)
+            self.acts.remove(act)
+            await self.village.do(c.ReverseActivity(SOURCE, act, "for the course"))
 
     async def revision_recorded(self) -> None:
         user, act = self.somebody(), f"walk-{self.number()}"
@@ -344,6 +371,8 @@ GENERATORS: dict[type, Callable[[Course], Awaitable[None]]] = {
     e.LinkChanged: Course.link_changed,
     e.ActivityAccepted: Course.activity_accepted,
     e.ActivityRevised: Course.activity_revised,
+    e.ActivityExcluded: Course.activity_excluded,
+    e.ActivityRestored: Course.activity_restored,
     e.RevisionRecorded: Course.revision_recorded,
     e.ActivityReversed: Course.activity_reversed,
     e.EnergyCollected: Course.energy_collected,

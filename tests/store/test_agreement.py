@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from engine.core import commands as c
-from engine.core.units import DAY_MS
+from engine.core.units import DAY_MS, local_day
 from tests.core.world import BEHAVIOURS, NOON, SOURCE, key
 from tests.store.parts import Bench, bench
 
@@ -18,6 +18,7 @@ TABLES = {
     "activities": "id",
     "revisions": "activity_id, revision",
     "caps": "user_id, behaviour, period",
+    "occasions": "user_id, period",
     "sources": "id",
     "links": "source, subject",
     "friends": "user_id, friend_id",
@@ -35,10 +36,13 @@ async def play(game: Bench, seed: int, steps: int) -> list[str]:
     dice = random.Random(seed)
     told: list[str] = []
     setup: list[Any] = [c.AddSource(None, SOURCE, "City", "whsec_test", BEHAVIOURS)]
+    setup += [c.AddSource(None, "gate", "Gates", "whsec_test", BEHAVIOURS)]
     setup += [c.OpenAccount(None, f"app-{n}", f"User {n}", "Asia/Shanghai") for n in range(USERS)]
     outcomes = await game.writer.submit_all(setup)
-    users = [int(json.loads(outcome.data or b"")["user"]) for outcome in outcomes[1:]]
-    links = [c.LinkSource(None, user, SOURCE, str(user), BEHAVIOURS) for user in users]
+    users = [int(json.loads(outcome.data or b"")["user"]) for outcome in outcomes[2:]]
+    links = [
+        c.LinkSource(None, user, name, str(user), BEHAVIOURS) for user in users for name in (SOURCE, "gate")
+    ]
     await game.writer.submit_all([*links, c.FundProgramme(None, PROGRAMME, "F", "CNY", 500, 5000)])
     await game.writer.submit(c.GrantStock(None, PROGRAMME, 10))
     count = 0
@@ -60,10 +64,26 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
     one, other = dice.choice(users), dice.choice(users)
     act = f"act-{dice.randint(1, 40)}"
     at = NOON - dice.randint(0, 3) * DAY_MS
+    near, steps, day = dice.choice((0, 100_000)), dice.randint(0, 30_000), local_day(now, "UTC")
     wishes = [
         c.ReportActivity(SOURCE, act, str(one), "bus", Decimal(1), "ride", f"{act}{one}{at}", at=at),
         c.ReportActivity(SOURCE, act, str(one), "metro", Decimal(1), "ride", f"{act}{one}{at}m", at=at),
+        c.ReportActivity(
+            "gate", f"g{act}", str(one), "bus", Decimal(1), "ride", f"g{act}{one}{at}", at=at + near
+        ),
+        c.ReportActivity(
+            SOURCE,
+            f"{act}-{one}-{near}",
+            str(one),
+            "walking",
+            Decimal(steps),
+            "step",
+            f"{count}",
+            on=day,
+            revision=count,
+        ),
         c.ReverseActivity(SOURCE, act),
+        c.ReverseActivity("gate", f"g{act}"),
         c.RequestFriend(key(count), one, other),
         c.AnswerFriend(key(count), one, other),
         c.RemoveFriend(key(count), one, other),
@@ -92,6 +112,8 @@ async def test_both_databases_agree(tmp_path: Any, postgres_url: str) -> None:
     kinds = {row[2] for row in states[0]["journal"]}
     played = {"ReportActivity", "ReverseActivity", "CollectEnergy", "BookExpiry", "BlockUser", "AnswerFriend"}
     assert played <= kinds, "the course must reach every part of the game"
+    moves = "".join(row[6] for row in states[0]["journal"])
+    assert "excluded:" in moves and "restored:" in moves
 
 
 async def test_a_cache_between_groups_changes_nothing(tmp_path: Any) -> None:
