@@ -24,7 +24,8 @@ CLOCK_SLACK_MS = (
     5_000  # groups of several processes may get their journal ids in another order than their instants
 )
 SCANNED_ROWS = 20_000
-_WHOLE_ROW = ("ReportActivity", "ReverseActivity")  # all that such a row moves belongs to its activity
+# what such a row moves belongs to its activity, but for what names another as its reason
+_WHOLE_ROW = ("ReportActivity", "ReverseActivity", "SubmitActivity", "ReviewActivity")
 _COLUMNS = 'id, "at", kind, actor, key, transfers'
 
 Transfer = list[Any]  # debit, credit, asset, amount, reason
@@ -57,6 +58,7 @@ async def explain_ball(
         ball = await _one(view, GAME_TABLES["balls"], ball_id)
         rows = await _history(view, activity, ball)
         revisions = await _revisions(view, ball_id)
+        source = await view.fetch("SELECT about FROM sources WHERE id = ?", activity.source)
         draws = await _draws(view, ball, rows, now, reveal_today) if ball else {}
     document: dict[str, Any] = {
         "ball": str(ball_id),
@@ -67,6 +69,7 @@ async def explain_ball(
         "caps": _caps_words(activity.trace.get("granted", {})),
         "evidence": _evidence_facts(activity, rules),
         "weighed": _weighed_words(activity),
+        "source": msgspec.json.decode(source[0][0]) if source else {},
         "policy": _policy(ball, activity, rules) if ball else None,
         "revisions": revisions,
         "transfers": [fact for row in rows for fact in _transfer_facts(row, draws)],
@@ -375,6 +378,10 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
     what = f"{act['names'].get('en', act['behaviour'])}, {act['quantity']} {act['unit']} on {act['on']}"
     state = now["state"].replace("_", " ")
     shows = [document["evidence"]]
+    about = document["source"]
+    owner = about.get("reduction_owner", "none")
+    owned = "is owned by nobody" if owner == "none" else f"is the {owner}'s"
+    sold = "may be sold" if about.get("may_be_sold") else "may not be sold"
     lines = [
         f"Ball {document['ball']} of user {document['owner']} holds {now['remaining_g']} g now ({state}).",
         f"It was made by activity {act['id']} of source {act['source']}: {what}.",
@@ -384,6 +391,7 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
             for shown in shows
             if shown
         ),
+        f"What it avoided {owned} and {sold}, as its source states.",
         "",
         "How it was worked out:",
         *(f"  {line}" for line in document["words"]),

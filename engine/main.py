@@ -27,6 +27,7 @@ from engine.core.rules import RuleBook
 from engine.core.units import rfc3339
 from engine.domain import GAME, JOBS, Domain
 from engine.explain import explain_ball
+from engine.photos import PhotoFolder, erase_left_over
 from engine.realtime.bus import LocalBus, RedisBus
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
@@ -167,6 +168,7 @@ async def serving(
         upkeep = Upkeep(engine.hub, engine.db, engine.bus, engine.clock.now_ms)
         await upkeep.refill()
         parts = _parts(engine)
+        await erase_left_over(engine.db, parts.photos)
         listener = make_listener(settings.host, settings.port, engine.hub.limits)
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))
@@ -233,6 +235,7 @@ def _parts(engine: Engine) -> Parts:
         writer=engine.writer,
         reads=reads,
         tokens=tokens,
+        photos=PhotoFolder(settings.photo_folder),
         explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,

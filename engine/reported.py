@@ -64,7 +64,7 @@ def command_of(source: str, reported: Reported, content: str | None = None) -> R
         quantity=reported.quantity,
         unit=reported.unit,
         content=content or content_of(reported),
-        at=_instant(reported.at),
+        at=at_of(reported.at),
         on=reported.on,
         revision=reported.revision,
         attributes=reported.attributes,
@@ -86,7 +86,7 @@ def content_of(reported: Reported) -> str:
             "behaviour": reported.behaviour,
             "quantity": plain(reported.quantity),
             "unit": reported.unit,
-            "at": _instant(reported.at),
+            "at": at_of(reported.at),
             "on": reported.on,
             "revision": reported.revision,
             "attributes": {
@@ -110,7 +110,8 @@ def _text(value: str | int | float) -> str:
     return plain(number) if is_sane(number) else str(value)
 
 
-def _instant(text: str | None) -> int | None:
+def at_of(text: str | None) -> int | None:
+    """The instant of a text. Raises Rejected(bad_request)."""
     if text is None:
         return None
     try:

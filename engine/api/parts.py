@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from engine.api.tokens import TokenVerifier
 from engine.clock import Clock
 from engine.core.rules import RuleBook
+from engine.photos import PhotoFolder
 from engine.realtime.hub import Hub
 from engine.realtime.parts import Counters
 from engine.realtime.snapshot import Snapshots
@@ -38,6 +39,7 @@ class Parts:
     reads: Snapshots
     tokens: TokenVerifier
     explain: Explain
+    photos: PhotoFolder
     front: Front | None = None
     counters: Counters | None = None
     routers: Sequence[APIRouter] = ()

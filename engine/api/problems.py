@@ -28,7 +28,7 @@ EDGE_CODES: dict[str, str] = {
     "body_too_large": "The body is larger than this server takes.",
     "head_too_large": "The request's line and headers are larger than this server takes.",
     "too_many": "The request holds more items than one call may.",
-    "unsupported_media_type": "The body must be JSON (Content-Type: application/json).",
+    "unsupported_media_type": "The body must be JSON (Content-Type: application/json), a photo a picture (image/jpeg).",
     "not_found": "There is nothing at this address.",
     "method_not_allowed": "This address does not take this method.",
     "rate_limited": "Too many requests; try again shortly.",
@@ -64,6 +64,7 @@ STATUS: dict[str, int] = {
     "source_exists": 409,
     "source_not_allowed": 403,
     "not_linked": 404,
+    "bad_source": 422,
     "subject_taken": 409,
     "behaviours_missing": 422,
     # activities
@@ -81,6 +82,16 @@ STATUS: dict[str, int] = {
     "activity_reversed": 409,
     "wrong_evidence": 422,
     "too_many_acts": 409,
+    # acts that users show
+    "photo_invalid": 422,
+    "photo_too_large": 413,
+    "too_many_photos": 429,
+    "photo_reused": 409,
+    "unknown_photo": 404,
+    "not_shown": 422,
+    "too_many_shown": 409,
+    "unknown_review": 404,
+    "review_decided": 409,
     # balls
     "unknown_ball": 404,
     "not_ripe": 409,

@@ -13,6 +13,7 @@ from engine.check.journal import kinds_of, read_journal
 from engine.check.occasions import check_occasions
 from engine.check.records import check_caps, check_keys, check_trees, check_users
 from engine.check.scratch import open_scratch
+from engine.check.shown import check_shown
 from engine.core.rules import RuleBook
 from engine.store.database import Database, Reader
 
@@ -32,6 +33,7 @@ _COUNTED = (
     "takes",
     "caps",
     "occasions",
+    "reviews",
     "commitments",
     "trees",
 )
@@ -56,6 +58,7 @@ async def audit(
             await check_balls(view, scratch, findings, progress)
             await check_caps(view, scratch, rules, findings, progress)
             await check_occasions(view, scratch, findings, progress)
+            await check_shown(view, findings)
             await check_users(view, scratch, findings, progress)
             await check_trees(view, findings)
             for laws, look in extras:

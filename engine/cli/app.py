@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, serving
+from engine.cli import data, doctor, keys, reviews, serving
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -35,7 +35,14 @@ app.add_typer(rules, name="rules")
 source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
 source.command("add")(keys.source_add)
 source.command("rotate")(keys.source_rotate)
+source.command("list")(keys.source_list)
+source.command("show")(keys.source_show)
 app.add_typer(source, name="source")
+review = typer.Typer(help="Look at acts that users have shown with photos.", no_args_is_help=True)
+review.command("list")(reviews.review_list)
+review.command("accept")(reviews.review_accept)
+review.command("refuse")(reviews.review_refuse)
+app.add_typer(review, name="review")
 app.command()(doctor.version)
 
 

@@ -47,11 +47,16 @@ def report_touches(command: ReportActivity, state: GameState) -> Iterator[Touch]
     if subject in state.links and (link := state.links.get(subject)) is not None:
         yield Touch("users", link.user_id)
         if link.user_id in state.users and (user := state.users.get(link.user_id)) is not None:
-            days = _possible_days(command, user)
-            for day in days:
-                for period in cap_periods(day):
-                    yield Touch("caps", (user.id, command.behaviour, period))
-            yield from touches_of_report(state, user, days, command.at, command.attributes)
+            yield from user_touches(command, state, user)
+
+
+def user_touches(command: ReportActivity, state: GameState, user: User) -> Iterator[Touch]:
+    """The caps of a report's user, and the acts that it may be compared with."""
+    days = possible_days(command, user)
+    for day in days:
+        for period in cap_periods(day):
+            yield Touch("caps", (user.id, command.behaviour, period))
+    yield from touches_of_report(state, user, days, command.at, command.attributes)
 
 
 def _known_touches(known: Activity, state: GameState) -> Iterator[Touch]:
@@ -62,7 +67,7 @@ def _known_touches(known: Activity, state: GameState) -> Iterator[Touch]:
     yield from touches_of_known(state, known)
 
 
-def _possible_days(command: ReportActivity, user: User) -> set[date]:
+def possible_days(command: ReportActivity, user: User) -> set[date]:
     """The days that the report names, of its instant in either zone where a change is waiting for its midnight."""
     days = set() if command.on is None else {command.on}
     if command.at is not None:
@@ -80,7 +85,7 @@ def report(state: GameState, command: ReportActivity, context: Context) -> Decis
     user = _linked_user(state, command)
     known = state.activities.get((command.source, command.activity))
     if known is None:
-        return _accept(state, _read(command, user, source, context))
+        return accept(state, command, user, source, context)[0]
     if known.user_id != user.id or known.behaviour != command.behaviour:
         raise Rejected("activity_conflict")
     if command.content == known.content:
@@ -180,8 +185,12 @@ class _Reading:
         return (today - self.on).days > self.rule.ball.late_limit_d
 
 
-def _accept(state: GameState, reading: _Reading) -> Decision:
-    command, context, on = reading.command, reading.context, reading.on.isoformat()
+def accept(
+    state: GameState, command: ReportActivity, user: User, source: Source, context: Context
+) -> tuple[Decision, Activity]:
+    """A report that is new, as it enters the carbon record. Raises Rejected."""
+    reading = _read(command, user, source, context)
+    on = reading.on.isoformat()
     worth, ripens_at, activity_id = reading.assess(), _ripens_at(reading), context.new_id()
     entry = reading.entry(activity_id, worth, context.now)
     weighing = Weighing(state, reading.user, context, entry)
@@ -230,7 +239,7 @@ def _accept(state: GameState, reading: _Reading) -> Decision:
     )
     reason = "late" if accepted.is_late else granted.reason
     events: list[object] = [*losers, accepted, *weighing.gainers()]
-    return Decision(events, _answer(command.activity, "accepted", activity, reason))
+    return Decision(events, _answer(command.activity, "accepted", activity, reason)), activity
 
 
 def _read(command: ReportActivity, user: User, source: Source, context: Context) -> _Reading:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from engine.core.exclusion import Entry
-from engine.core.state import Activity, Ball, Commitment, Link, Source, Tree
+from engine.core.state import Activity, Ball, Commitment, Link, Photo, Review, Source, Tree
 
 
 @dataclass(slots=True)
@@ -43,6 +43,8 @@ class AccountErased:
     reference: str | None
     friends: list[tuple[int, int, str]]  # (user, friend, state) rows that go
     links: list[tuple[str, str]]
+    photos: list[str] = field(default_factory=list)
+    reviews: list[int] = field(default_factory=list)  # those that wait
 
 
 @dataclass(slots=True)
@@ -169,6 +171,25 @@ class ActivityReversed:
 
 
 @dataclass(slots=True)
+class PhotoKept:
+    photo: Photo
+
+
+@dataclass(slots=True)
+class ReviewOpened:
+    """A person is to look at what a user has shown."""
+
+    review: Review
+
+
+@dataclass(slots=True)
+class ReviewDecided:
+    """The review as it is now; what was refused is reversed by an event of its own."""
+
+    review: Review
+
+
+@dataclass(slots=True)
 class EnergyCollected:
     """`energy_g` left the ball; `repaid_g` of it repaid the collector's debt, the rest is in the wallet."""
 
@@ -261,6 +282,9 @@ Event = (
     | ActivityRestored
     | RevisionRecorded
     | ActivityReversed
+    | PhotoKept
+    | ReviewOpened
+    | ReviewDecided
     | EnergyCollected
     | EnergyExpired
     | FriendAsked

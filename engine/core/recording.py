@@ -9,7 +9,8 @@ from engine.core.events import (
     ActivityRevised,
     RevisionRecorded,
 )
-from engine.core.state import GameState, Revision
+from engine.core.showing import note_shown
+from engine.core.state import OWN_SOURCE, GameState, Revision
 from engine.core.weighing import (
     drop_entry,
     entry_of,
@@ -37,6 +38,8 @@ def accepted(state: GameState, event: ActivityAccepted) -> None:
         put_entry(state, act.user_id, event.entry)
     if event.excluded_by is not None:
         note_excludes(state, event.excluded_by, act.id)
+    if act.source == OWN_SOURCE:
+        note_shown(state, event)
 
 
 def revised(state: GameState, event: ActivityRevised) -> None:

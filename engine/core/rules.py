@@ -20,6 +20,7 @@ CATEGORIES = ("green-travel", "avoided-trips", "reuse", "less-paper-and-plastic"
 CONFIDENCES = ("documented", "derived", "assumed")
 OTHERS_SEE = ("category", "behaviour", "grams")
 RIPENS = ("after", "morning")
+REDUCTION_OWNERS = ("user", "operator", "none")
 USER_SHOWN_GRADE = "D"  # the user's word: the grade of what only the user can show
 GRANULARITIES = ("individual", "pooled")
 
@@ -343,6 +344,8 @@ class GameSettings:
     forest_balls_max: int
     overlap_window_s: int
     day_acts_max: int
+    shown_day_max: int
+    review_share_pct: int
 
 
 @dataclass(frozen=True, slots=True)

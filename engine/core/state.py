@@ -176,6 +176,8 @@ class State:
 
 # --- rows of the game -----------------------------------------------------------------------------
 
+OWN_SOURCE = "user"  # the source of acts that users show themselves; no other source may be called so
+
 
 @dataclass(slots=True)
 class User:
@@ -306,6 +308,58 @@ class Occasions:
 
 
 @dataclass(slots=True)
+class Photo:
+    """A photo that a user uploaded, by its hashes; `file` names the stripped picture in the folder of photos.
+
+    The bands are quarters of `looks` (the perceptual hash), by which likeness is searched. Of an erased account's
+    photos only the hashes stay.
+    """
+
+    sha256: str
+    user_id: int | None
+    file: str | None
+    width: int
+    height: int
+    looks: str
+    band_a: str
+    band_b: str
+    band_c: str
+    band_d: str
+    alike: list[str]
+    taken_at: int | None
+    latitude_e6: int | None
+    longitude_e6: int | None
+    kept_at: int
+    activity_id: int | None
+
+
+@dataclass(slots=True)
+class ShownDay:
+    """What a user has shown of one local day."""
+
+    user_id: int
+    on: str
+    acts: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Review:
+    """A shown act that a person is to look at, and what came of it. `reason`: sample, alike, other_day."""
+
+    activity_id: int
+    source: str
+    activity: str
+    user_id: int
+    photo: str
+    reason: str
+    state: str  # waiting | accepted | refused | erased
+    opened_at: int
+    decided_at: int | None = None
+    decided_by: str | None = None
+    note: str = ""
+
+
+@dataclass(slots=True)
 class Source:
     """Who may report which behaviours."""
 
@@ -317,6 +371,9 @@ class Source:
     behaviours: list[str]
     added_at: int
     evidence: list[str] = field(default_factory=list)  # the kinds that it may claim; none named: any
+    about: dict[str, Any] = field(
+        default_factory=dict
+    )  # what it states of itself; see `commands.SourceAbout`
 
 
 @dataclass(slots=True)
@@ -398,6 +455,9 @@ GAME_SHELVES = (
     ShelfKind("revisions", Revision, ("activity_id", "revision")),
     ShelfKind("caps", CapUse, ("user_id", "behaviour", "period")),
     ShelfKind("occasions", Occasions, ("user_id", "period")),
+    ShelfKind("photos", Photo, ("sha256",)),
+    ShelfKind("shown_days", ShownDay, ("user_id", "on")),
+    ShelfKind("reviews", Review, ("activity_id",)),
     ShelfKind("sources", Source, ("id",)),
     ShelfKind("links", Link, ("source", "subject")),
     ShelfKind("friends", Friend, ("user_id", "friend_id")),
@@ -418,6 +478,9 @@ class GameState(State):
     revisions: Shelf[tuple[int, int], Revision]
     caps: Shelf[tuple[int, str, str], CapUse]
     occasions: Shelf[tuple[int, str], Occasions]
+    photos: Shelf[str, Photo]
+    shown_days: Shelf[tuple[int, str], ShownDay]
+    reviews: Shelf[int, Review]
     sources: Shelf[str, Source]
     links: Shelf[tuple[str, str], Link]
     friends: Shelf[tuple[int, int], Friend]

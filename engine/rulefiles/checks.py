@@ -44,6 +44,8 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "forest_balls_max": (1, 10_000),
     "overlap_window_s": (0, WINDOW_S_MAX),
     "day_acts_max": (1, 1000),
+    "shown_day_max": (0, 1000),
+    "review_share_pct": (0, 100),
     "energy_g": WHOLE_G,
     "unit_price_minor": (0, 10**9),
     "order_min_trees": (1, 10**9),

@@ -425,6 +425,10 @@ class GameFile(Strict):
         "instant, when acts of a family are compared, seconds"
     )
     day_acts_max: Series = Field(description="acts of one user and day that are compared with each other")
+    shown_day_max: Series = Field(description="acts of one day that a user may show with photos")
+    review_share_pct: Series = Field(
+        description="how many of the acts that users show are looked at although nothing is suspicious, per cent"
+    )
 
 
 class SpeciesFile(Strict):

@@ -218,6 +218,63 @@ class Occasions(SQLModel, table=True):
     acts: str = Field(sa_column=json_text())
 
 
+class Photos(SQLModel, table=True):
+    """What users have uploaded, by its hashes. The pictures are files outside the database."""
+
+    __tablename__ = "photos"
+    __table_args__ = (
+        Index("ix_photos_user", "user_id", "kept_at"),
+        *(Index(f"ix_photos_{band}", band) for band in ("band_a", "band_b", "band_c", "band_d")),
+    )
+    sha256: str = Field(sa_column=text(primary_key=True))
+    user_id: int | None = Field(sa_column=whole(nullable=True))
+    file: str | None = Field(sa_column=text(nullable=True))
+    width: int = Field(sa_column=whole())
+    height: int = Field(sa_column=whole())
+    looks: str = Field(sa_column=text())
+    band_a: str = Field(sa_column=text())
+    band_b: str = Field(sa_column=text())
+    band_c: str = Field(sa_column=text())
+    band_d: str = Field(sa_column=text())
+    alike: str = Field(sa_column=json_text())
+    taken_at: int | None = Field(sa_column=whole(nullable=True))
+    latitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    longitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    kept_at: int = Field(sa_column=whole())
+    activity_id: int | None = Field(sa_column=whole(nullable=True))
+
+
+class ShownDays(SQLModel, table=True):
+    """What a user has shown of one local day."""
+
+    __tablename__ = "shown_days"
+    __table_args__ = CLUSTERED
+    user_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    on: str = Field(sa_column=text(primary_key=True))
+    acts: str = Field(sa_column=json_text())
+
+
+class Reviews(SQLModel, table=True):
+    """Shown acts that a person is to look at, or has."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        Index("ix_reviews_state", "state", "activity_id"),
+        Index("ix_reviews_user", "user_id"),
+    )
+    activity_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    source: str = Field(sa_column=text())
+    activity: str = Field(sa_column=text())
+    user_id: int = Field(sa_column=whole())
+    photo: str = Field(sa_column=text())
+    reason: str = Field(sa_column=text())
+    state: str = Field(sa_column=text())
+    opened_at: int = Field(sa_column=whole())
+    decided_at: int | None = Field(sa_column=whole(nullable=True))
+    decided_by: str | None = Field(sa_column=text(nullable=True))
+    note: str = Field(sa_column=text())
+
+
 class Sources(SQLModel, table=True):
     """Who may report what, with the secrets that sign its requests."""
 
@@ -230,6 +287,7 @@ class Sources(SQLModel, table=True):
     behaviours: str = Field(sa_column=json_text())
     added_at: int = Field(sa_column=whole())
     evidence: str = Field(sa_column=json_text("[]"))
+    about: str = Field(sa_column=json_text("{}"))
 
 
 class Links(SQLModel, table=True):

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from engine.clock import Clock
 from engine.core.rules import RuleBook
 from engine.domain import GAME, JOBS
 from engine.explain import explain_ball
+from engine.photos import PhotoFolder
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -173,7 +174,9 @@ def rules() -> RuleBook:
     return RULES
 
 
-async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
+async def open_parts(
+    stack: AsyncExitStack, url: str, rules: Callable[[], RuleBook] = rules, **settings: Any
+) -> Parts:
     """A running engine without sockets."""
     values: dict[str, Any] = {
         "_env_file": None,
@@ -205,12 +208,15 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
         reads=Snapshots(db, rules, clock, epoch),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
+        photos=PhotoFolder(made.photo_folder),
     )
 
 
-async def open_api(stack: AsyncExitStack, url: str, **settings: Any) -> Api:
+async def open_api(
+    stack: AsyncExitStack, url: str, rules: Callable[[], RuleBook] = rules, **settings: Any
+) -> Api:
     """The app of a running engine."""
-    parts = await open_parts(stack, url, **settings)
+    parts = await open_parts(stack, url, rules, **settings)
     transport = httpx.ASGITransport(make_app(parts))
     http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://saxaul"))
     return Api(parts, http)

@@ -13,7 +13,7 @@ from typing import Any
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.numbers import parse_tree_number
-from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, local_day
+from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, local_day, rfc3339
 from tests.laws.follower import Follower
 from tests.laws.model import Facts
 from tests.laws.rules import PROGRAMME
@@ -40,6 +40,7 @@ class Course:
         self.trees: list[str] = []
         self.seen: Counter[type] = Counter()
         self._numbers = 0
+        self.photographer = ""
         for village in villages:
             self._watch_events(village)
 
@@ -242,6 +243,32 @@ class Course:
         self.acts.remove(act)
         await self.village.do(c.ReverseActivity(SOURCE, act, "for the course"))
 
+    async def photo_kept(self) -> str:
+        """The name of a new photo, which looks like an earlier one half of the time."""
+        name, looks = f"{self.number():064x}", f"{self.dice.randint(0, 1):016x}"
+        self.photographer = self.somebody()
+        alike = ("0" * 64,) if looks[-1] == "1" else ()
+        await self.village.do(c.KeepPhoto(int(self.photographer), name, name, 640, 480, looks, alike))
+        return name
+
+    async def review_opened(self) -> str:
+        """A ride that is shown, by a photo that looks like another's; the activity."""
+        before = self.seen[e.ReviewOpened]
+        while self.seen[e.ReviewOpened] == before:
+            self.pass_time(DAY_MS)
+            photo, at = await self.photo_kept(), rfc3339(self.village.clock.now_ms() - HOUR_MS)
+            shown = {"behaviour": "bus", "quantity": 1, "unit": "ride", "photo": photo, "at": at}
+            reply = await self.call(self.photographer, "activity.submit", **shown)
+        return str(reply["activity"])
+
+    async def review_decided(self) -> None:
+        activity = int(await self.review_opened())
+        if self.dice.random() < 0.5:
+            self.pass_time(26 * HOUR_MS)
+            await self._take(self.somebody(), self.photographer, [str(activity)])
+        accept = self.dice.random() < 0.5
+        await self.village.do(c.ReviewActivity(self.village.key(), activity, accept, "Course"))
+
     async def energy_collected(self) -> None:
         """Somebody's balls, pressed by friends' devices at once, the owner's too or later or never.
 
@@ -362,7 +389,7 @@ class Course:
         await self.village.do(c.AdvanceTrees(trees, state, note))
 
 
-GENERATORS: dict[type, Callable[[Course], Awaitable[None]]] = {
+GENERATORS: dict[type, Callable[[Course], Awaitable[object]]] = {
     e.AccountOpened: Course.account_opened,
     e.AccountChanged: Course.account_changed,
     e.AccountStateChanged: Course.account_state_changed,
@@ -375,6 +402,9 @@ GENERATORS: dict[type, Callable[[Course], Awaitable[None]]] = {
     e.ActivityRestored: Course.activity_restored,
     e.RevisionRecorded: Course.revision_recorded,
     e.ActivityReversed: Course.activity_reversed,
+    e.PhotoKept: Course.photo_kept,
+    e.ReviewOpened: Course.review_opened,
+    e.ReviewDecided: Course.review_decided,
     e.EnergyCollected: Course.energy_collected,
     e.EnergyExpired: Course.energy_expired,
     e.FriendAsked: Course.friend_asked,
