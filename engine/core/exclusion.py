@@ -63,7 +63,7 @@ def conflict(one: Entry, other: Entry) -> bool:
     if one.family != other.family or one.id == other.id:
         return False
     scopes = (one.scope, other.scope)
-    if DAY in scopes:
+    if DAY in scopes and (one.behaviour != other.behaviour or not one.ends or not other.ends):
         return one.on == other.on
     if MONTH in scopes and one.behaviour != other.behaviour:
         return one.on[:7] == other.on[:7]
@@ -76,7 +76,7 @@ def conflict(one: Entry, other: Entry) -> bool:
 
 def rank(one: Entry) -> tuple[str, int, int, int, int]:
     """The lower, the better. Instants and ids are of the first acceptance, so a later revision keeps its place."""
-    is_total = one.scope == DAY
+    is_total = one.scope == DAY and not one.ends
     greatest = (-one.avoided_mg, -one.worth_g) if is_total else (0, 0)
     return (one.grade, *greatest, one.accepted_at, one.id)
 

@@ -379,7 +379,8 @@ class BehaviourFile(Strict):
     excludes: Literal["nothing", "overlap", "across-sources", "day", "month"] | None = Field(
         default=None,
         description="which acts of the family exclude each other: those whose times overlap; those of different "
-        "sources that overlap; all of a local day; other behaviours of the same month (and overlapping ones). "
+        "sources that overlap; other behaviours of the same local day or month, and overlapping ones of the same "
+        "behaviour (of a day's running totals all). "
         "Left out: day for a running total, overlap where a family is named, else nothing",
     )
     quantity: QuantityRules = Field(description="what is reported")

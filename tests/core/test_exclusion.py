@@ -1,5 +1,6 @@
 """Acts that can be real only once count once: whatever order they come in, whoever reports them, whatever was taken."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import commands as c
+from engine.core import exclusion
 from engine.core.exclusion import Entry, conflict, settle
 from engine.core.state import Activity
 from engine.core.units import MINUTE_MS, rfc3339
@@ -325,6 +327,60 @@ def test_a_days_acts_are_bounded(world: World) -> None:
     refusal = world.refused(world.act(user, "one-more", "walking", quantity=1, on=world.days_on(0)))
     assert (refusal.code, refusal.fields) == ("too_many_acts", {"acts_max": 200})
     assert totals(world, user)[1] == 199 * 296 // 18_040
+
+
+def comparing(world: World, excludes: str, family: str, *names: str) -> None:
+    """Put behaviours into a family that excludes so."""
+    behaviours = {
+        name: replace(one, family=family, excludes=excludes) if name in names else one
+        for name, one in world.rules.behaviours.items()
+    }
+    world.rules = replace(world.rules, behaviours=behaviours, memo={})
+
+
+@pytest.mark.parametrize(("excludes", "apart_d"), [("day", 1), ("month", 20)])
+def test_behaviours_exclude_each_other_for_a_day_or_a_month_and_their_own_acts_where_they_overlap(
+    world: World, excludes: str, apart_d: int
+) -> None:
+    """A household's saved kilowatt-hours and the appliance that saved them; a car that stood and one that paid toll."""
+    [user] = world.village(1)
+    world.now += 5 * DAY_MS  # so that 20 days before and after lie in other months
+    comparing(world, excludes, "household", "bus", "metro")
+    same = world.now - (0 if excludes == "day" else 3 * DAY_MS)
+    other = world.now - apart_d * DAY_MS if excludes == "day" else world.now - 30 * DAY_MS
+    saved = [
+        world.do(world.act(user, f"saved-{n}", at=world.now - n * HOUR_MS, evidence="way-b"))
+        for n in range(2)
+    ]
+    assert [reply["energy_g"] for reply in saved] == [80, 80]
+    bought = world.do(world.act(user, "bought", "metro", at=same, evidence="way-c"))
+    assert (bought["energy_g"], bought["reason"]) == (0, "excluded")
+    before = world.do(world.act(user, "before", "metro", at=other, evidence="way-c"))
+    assert before["energy_g"] == 52
+    settled = world.do(world.act(user, "settled", "metro", at=same - HOUR_MS, evidence="way-a"))
+    assert settled["energy_g"] == 52
+    assert [named(world, f"saved-{n}").status for n in range(2)] == ["excluded", "excluded"]
+    assert named(world, "bought").status == "accepted", "of the same behaviour, and what excluded it is gone"
+    world.audit()
+    world.do(c.ReverseActivity(SOURCE, "settled"))
+    assert [named(world, f"saved-{n}").status for n in range(2)] == ["accepted", "accepted"]
+    assert named(world, "bought").status == "excluded"
+    world.audit()
+
+
+def test_an_act_lasts_as_long_as_it_says(world: World) -> None:
+    assert exclusion.span_of(1_000_000, {}, 300) == (850_000, 1_150_000)
+    assert exclusion.span_of(1_000_000, {"duration_min": "2"}, 300) == (1_000_000, 1_120_000)
+    assert exclusion.span_of(1_000_000, {"duration_s": 90}, 300) == (1_000_000, 1_090_000)
+    assert exclusion.span_of(1_000_000, {"ended_at": "1970-01-01T00:20:00Z"}, 300) == (1_000_000, 1_200_000)
+    assert exclusion.span_of(1_000_000, {"ended_at": "1969-01-01T00:20:00Z"}, 300) == (850_000, 1_150_000)
+    assert exclusion.span_of(1_000_000, {"ended_at": "later", "duration_s": "NaN"}, 300) == (
+        850_000,
+        1_150_000,
+    )
+    long = exclusion.span_of(1_000_000, {"duration_s": 10**9}, 300)
+    assert long == (1_000_000, 1_000_000 + exclusion.SPAN_MS_MAX)
+    assert exclusion.span_of(None, {}, 300) == (0, 0)
 
 
 def test_all_behaviours_of_the_cast_are_known() -> None:
