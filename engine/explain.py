@@ -320,8 +320,8 @@ def _missing_g(ball: Ball, rows: Sequence[_Row]) -> int:
 def _stand(activity: Activity, ball: Ball | None, now: int) -> dict[str, Any]:
     if ball is None:
         return {"at": rfc3339(now), "state": "no_ball", "remaining_g": 0}
-    if activity.status == "reversed":
-        state = "reversed"
+    if activity.status == "reversed" or (activity.status == "excluded" and not ball.remaining_g):
+        state = activity.status
     elif not ball.remaining_g:
         state = "empty" if ball.takers or now < ball.expires_at else "expired"
     elif now >= ball.expires_at:

@@ -33,7 +33,7 @@ _COUNTED = (
     "takes",
     "caps",
     "occasions",
-    "reviews",
+    "shown acts to look at",
     "commitments",
     "trees",
 )

@@ -17,10 +17,10 @@ async def check_shown(view: Reader, findings: Findings) -> None:
     for (activity,) in await view.fetch(sql, OWN_SOURCE, TOLD_MAX):
         findings.tell("photo_missing", f"activity {activity}", "expected a photo of its own, found none")
     sql = (
-        "SELECT r.activity_id, a.status FROM reviews r LEFT JOIN activities a ON a.id = r.activity_id"
+        "SELECT r.activity_id, a.status FROM shown_reviews r LEFT JOIN activities a ON a.id = r.activity_id"
         " WHERE a.id IS NULL OR (r.state = 'refused' AND a.status <> 'reversed') ORDER BY r.activity_id LIMIT ?"
     )
     for activity, status in await view.fetch(sql, TOLD_MAX):
         place = f"review of activity {activity}"
         findings.tell("refused_counted", place, f"expected a reversed activity, found {status or 'none'}")
-    [(findings.counts["reviews"],)] = await view.fetch("SELECT count(*) FROM reviews")
+    [(findings.counts["shown acts to look at"],)] = await view.fetch("SELECT count(*) FROM shown_reviews")

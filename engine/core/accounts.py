@@ -156,7 +156,7 @@ def close_touches(command: CloseAccount, state: GameState) -> Iterator[Touch]:
     yield Touch("friends", By("friend_id", command.user))
     yield Touch("links", By("user_id", command.user))
     yield Touch("photos", By("user_id", command.user))
-    yield Touch("reviews", By("user_id", command.user))
+    yield Touch("shown_reviews", By("user_id", command.user))
     if command.user in state.identities:
         identity = state.identities.get(command.user)
         if identity is not None and identity.reference is not None:
@@ -182,7 +182,7 @@ def close_account(state: GameState, command: CloseAccount, context: Context) -> 
     links = sorted((link.source, link.subject) for link in state.links.where("user_id", command.user))
     reference = identity.reference if identity else None
     photos = sorted(photo.sha256 for photo in state.photos.where("user_id", command.user))
-    waiting = [row for row in state.reviews.where("user_id", command.user) if row.state == "waiting"]
+    waiting = [row for row in state.shown_reviews.where("user_id", command.user) if row.state == "waiting"]
     reviews = sorted(row.activity_id for row in waiting)
     return Decision([AccountErased(command.user, reference, rows, links, photos, reviews)], reply)
 

@@ -151,14 +151,17 @@ def note_shown(state: GameState, event: ActivityAccepted) -> None:
 
 
 def review_touches(command: ReviewActivity, state: GameState) -> Iterator[Touch]:
-    yield Touch("reviews", command.activity)
-    if command.activity in state.reviews and (row := state.reviews.get(command.activity)) is not None:
+    yield Touch("shown_reviews", command.activity)
+    if (
+        command.activity in state.shown_reviews
+        and (row := state.shown_reviews.get(command.activity)) is not None
+    ):
         yield from activities.reverse_touches(ReverseActivity(row.source, row.activity), state)
 
 
 def review_activity(state: GameState, command: ReviewActivity, context: Context) -> Decision:
     """Accept what was shown, or refuse it: then it is reversed as if its source had taken it back."""
-    row = state.reviews.get(command.activity)
+    row = state.shown_reviews.get(command.activity)
     if row is None:
         raise Rejected("unknown_review")
     wanted = "accepted" if command.accept else "refused"
@@ -177,11 +180,11 @@ def review_activity(state: GameState, command: ReviewActivity, context: Context)
 
 
 def review_opened(state: GameState, event: ReviewOpened) -> None:
-    state.reviews.add(event.review.activity_id, event.review)
+    state.shown_reviews.add(event.review.activity_id, event.review)
 
 
 def review_decided(state: GameState, event: ReviewDecided) -> None:
-    state.reviews.put(event.review.activity_id, event.review)
+    state.shown_reviews.put(event.review.activity_id, event.review)
 
 
 # --- erasure ----------------------------------------------------------------------------------------
@@ -194,4 +197,4 @@ def erase_photos(state: GameState, photos: list[str], reviews: list[int]) -> Non
         gone = replace(photo, user_id=None, file=None, taken_at=None, latitude_e6=None, longitude_e6=None)
         state.photos.put(sha256, gone)
     for activity in reviews:
-        state.reviews.put(activity, replace(state.reviews[activity], state="erased"))
+        state.shown_reviews.put(activity, replace(state.shown_reviews[activity], state="erased"))

@@ -457,7 +457,7 @@ GAME_SHELVES = (
     ShelfKind("occasions", Occasions, ("user_id", "period")),
     ShelfKind("photos", Photo, ("sha256",)),
     ShelfKind("shown_days", ShownDay, ("user_id", "on")),
-    ShelfKind("reviews", Review, ("activity_id",)),
+    ShelfKind("shown_reviews", Review, ("activity_id",)),
     ShelfKind("sources", Source, ("id",)),
     ShelfKind("links", Link, ("source", "subject")),
     ShelfKind("friends", Friend, ("user_id", "friend_id")),
@@ -480,7 +480,7 @@ class GameState(State):
     occasions: Shelf[tuple[int, str], Occasions]
     photos: Shelf[str, Photo]
     shown_days: Shelf[tuple[int, str], ShownDay]
-    reviews: Shelf[int, Review]
+    shown_reviews: Shelf[int, Review]
     sources: Shelf[str, Source]
     links: Shelf[tuple[str, str], Link]
     friends: Shelf[tuple[int, int], Friend]

@@ -78,7 +78,7 @@ _GAME_MODELS: Mapping[str, type[SQLModel]] = {
     "occasions": tables.Occasions,
     "photos": tables.Photos,
     "shown_days": tables.ShownDays,
-    "reviews": tables.Reviews,
+    "shown_reviews": tables.ShownReviews,
     "sources": tables.Sources,
     "links": tables.Links,
     "friends": tables.Friends,

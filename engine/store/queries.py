@@ -171,7 +171,7 @@ async def reviews(r: Reader, state: str, after: int, limit: int) -> list[dict[st
     sql = (
         'SELECT r.activity_id, r.user_id, a.behaviour, a."on", a.quantity, a.unit, a.energy_g, r.reason, r.state,'
         " p.alike, p.taken_at, r.opened_at, r.decided_at, r.decided_by, r.note"
-        " FROM reviews r JOIN activities a ON a.id = r.activity_id JOIN photos p ON p.sha256 = r.photo"
+        " FROM shown_reviews r JOIN activities a ON a.id = r.activity_id JOIN photos p ON p.sha256 = r.photo"
         " WHERE r.state = ? AND r.activity_id > ? ORDER BY r.activity_id LIMIT ?"
     )
     return [_review(row) for row in await r.fetch(sql, state, after, limit)]
@@ -197,7 +197,7 @@ async def photo_files(r: Reader, activities: Sequence[int]) -> dict[int, tuple[i
     if not activities:
         return {}
     sql = (
-        "SELECT r.activity_id, p.user_id, p.file FROM reviews r JOIN photos p ON p.sha256 = r.photo"
+        "SELECT r.activity_id, p.user_id, p.file FROM shown_reviews r JOIN photos p ON p.sha256 = r.photo"
         " WHERE r.activity_id IN ?"
     )
     return {activity: (user, file) for activity, user, file in await r.fetch(sql, list(activities))}

@@ -254,13 +254,13 @@ class ShownDays(SQLModel, table=True):
     acts: str = Field(sa_column=json_text())
 
 
-class Reviews(SQLModel, table=True):
+class ShownReviews(SQLModel, table=True):
     """Shown acts that a person is to look at, or has."""
 
-    __tablename__ = "reviews"
+    __tablename__ = "shown_reviews"
     __table_args__ = (
-        Index("ix_reviews_state", "state", "activity_id"),
-        Index("ix_reviews_user", "user_id"),
+        Index("ix_shown_reviews_state", "state", "activity_id"),
+        Index("ix_shown_reviews_user", "user_id"),
     )
     activity_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
     source: str = Field(sa_column=text())

@@ -35,7 +35,7 @@ def test_what_is_shown_counts_by_the_lowest_grade(world: World) -> None:
     assert (reply["status"], reply["energy_g"]) == ("accepted", 80)
     [act] = world.state.activities
     assert (act.source, act.evidence, act.grade) == (OWN_SOURCE, "way-d", "D")
-    assert list(world.state.reviews) == []
+    assert list(world.state.shown_reviews) == []
     world.audit()
 
 
@@ -95,7 +95,7 @@ def test_the_odd_is_looked_at_and_a_share_of_the_rest(
     [user] = world.village(1)
     world.draw = draw
     world.do(show(world, user, photo(world, user, 1, **more)))
-    assert [review.reason for review in world.state.reviews] == ([] if reason is None else [reason])
+    assert [review.reason for review in world.state.shown_reviews] == ([] if reason is None else [reason])
 
 
 @pytest.mark.parametrize("collects", [False, True])
@@ -117,7 +117,7 @@ def test_a_refused_act_is_reversed(world: World, collects: bool) -> None:
     assert world.refused(c.ReviewActivity(None, 4711, True, "Bo")).code == "unknown_review"
     [act] = world.state.activities
     assert (act.status, act.energy_g, act.avoided_mg) == ("reversed", 0, 0)
-    [review] = world.state.reviews
+    [review] = world.state.shown_reviews
     assert (review.decided_by, review.note) == ("Ana", "a stock picture")
     assert world.state.users[user].debt_g == (80 if collects else 0)
     world.audit()
@@ -140,7 +140,7 @@ def test_erasure_leaves_hashes_alone(world: World) -> None:
     world.do(c.CloseAccount(None, user))
     [row] = world.state.photos
     assert (row.user_id, row.file, row.taken_at, row.latitude_e6, row.longitude_e6) == (None,) * 5
-    assert [review.state for review in world.state.reviews] == ["erased"]
+    assert [review.state for review in world.state.shown_reviews] == ["erased"]
     assert world.refused(c.KeepPhoto(other, name, name, 640, 480, f"{1:016x}")).code == "photo_reused"
 
 
@@ -171,6 +171,6 @@ def test_whatever_is_shown_and_decided_the_books_balance(steps: list[tuple[int, 
             codes.add(refusal.code)
         world.audit()
     assert codes <= {"photo_reused", "review_decided", "too_many_shown"}
-    for review in world.state.reviews:
+    for review in world.state.shown_reviews:
         act = world.state.activities[review.source, review.activity]
         assert (review.state == "refused") == (act.status == "reversed")

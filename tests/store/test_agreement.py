@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.core import commands as c
 from engine.core.units import DAY_MS, local_day
-from tests.core.world import BEHAVIOURS, NOON, SOURCE, key
+from tests.core.world import BEHAVIOURS, NOON, SOURCE, key, rules_with_grades
 from tests.store.parts import Bench, bench
 
 TABLES = {
@@ -19,6 +19,9 @@ TABLES = {
     "revisions": "activity_id, revision",
     "caps": "user_id, behaviour, period",
     "occasions": "user_id, period",
+    "photos": "sha256",
+    "shown_days": 'user_id, "on"',
+    "shown_reviews": "activity_id",
     "sources": "id",
     "links": "source, subject",
     "friends": "user_id, friend_id",
@@ -64,6 +67,7 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
     one, other = dice.choice(users), dice.choice(users)
     act = f"act-{dice.randint(1, 40)}"
     at = NOON - dice.randint(0, 3) * DAY_MS
+    photo = f"{one}{dice.randint(1, 4)}".rjust(64, "0")
     near, steps, day = dice.choice((0, 100_000)), dice.randint(0, 30_000), local_day(now, "UTC")
     wishes = [
         c.ReportActivity(SOURCE, act, str(one), "bus", Decimal(1), "ride", f"{act}{one}{at}", at=at),
@@ -84,6 +88,9 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
         ),
         c.ReverseActivity(SOURCE, act),
         c.ReverseActivity("gate", f"g{act}"),
+        c.KeepPhoto(one, photo, photo, 4, 3, f"{dice.randint(0, 3):016x}", (photo,) * dice.randint(0, 1)),
+        c.SubmitActivity(key(count), one, "bus", Decimal(1), "ride", photo, at=at + 4 * near),
+        c.ReviewActivity(None, dice.randint(1, 60), dice.random() < 0.5, "Ana"),
         c.RequestFriend(key(count), one, other),
         c.AnswerFriend(key(count), one, other),
         c.RemoveFriend(key(count), one, other),
@@ -101,7 +108,7 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
 async def test_both_databases_agree(tmp_path: Any, postgres_url: str) -> None:
     outcomes, states, items = [], [], []
     for url in (f"sqlite:///{tmp_path}/game.db", postgres_url):
-        async with bench(url) as game:
+        async with bench(url, rules_with_grades) as game:
             outcomes.append(await play(game, seed=7, steps=120))
             states.append({table: await game.rows(table, order) for table, order in TABLES.items()})
             items.append(game.heard.items)
@@ -110,7 +117,15 @@ async def test_both_databases_agree(tmp_path: Any, postgres_url: str) -> None:
         assert states[0][table] == states[1][table], table
     assert items[0] == items[1]
     kinds = {row[2] for row in states[0]["journal"]}
-    played = {"ReportActivity", "ReverseActivity", "CollectEnergy", "BookExpiry", "BlockUser", "AnswerFriend"}
+    played = {"KeepPhoto", "SubmitActivity", "ReviewActivity"}
+    played |= {
+        "ReportActivity",
+        "ReverseActivity",
+        "CollectEnergy",
+        "BookExpiry",
+        "BlockUser",
+        "AnswerFriend",
+    }
     assert played <= kinds, "the course must reach every part of the game"
     moves = "".join(row[6] for row in states[0]["journal"])
     assert "excluded:" in moves and "restored:" in moves
@@ -120,7 +135,7 @@ async def test_a_cache_between_groups_changes_nothing(tmp_path: Any) -> None:
     """The SQLite writer keeps rows between groups; forgetting them at any time gives the same course."""
     states = []
     for forgets in (False, True):
-        async with bench(f"sqlite:///{tmp_path}/{forgets}.db") as game:
+        async with bench(f"sqlite:///{tmp_path}/{forgets}.db", rules_with_grades) as game:
             if forgets:
                 original = game.writer._state
 

@@ -32,7 +32,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "reviews",
+        "shown_reviews",
         sa.Column("activity_id", WHOLE, autoincrement=False, nullable=False),
         *map(_text, ("source", "activity")),
         _whole("user_id"),
@@ -43,8 +43,8 @@ def upgrade() -> None:
         _text("note"),
         sa.PrimaryKeyConstraint("activity_id"),
     )
-    op.create_index("ix_reviews_state", "reviews", ["state", "activity_id"])
-    op.create_index("ix_reviews_user", "reviews", ["user_id"])
+    op.create_index("ix_shown_reviews_state", "shown_reviews", ["state", "activity_id"])
+    op.create_index("ix_shown_reviews_user", "shown_reviews", ["user_id"])
 
 
 def _text(name: str, nullable: bool = False) -> sa.Column[str]:
