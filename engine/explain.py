@@ -391,7 +391,7 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
             for shown in shows
             if shown
         ),
-        f"What it avoided {owned} and {sold}, as its source states.",
+        *([f"What it avoided {owned} and {sold}, as its source states."] if about else []),
         "",
         "How it was worked out:",
         *(f"  {line}" for line in document["words"]),
