@@ -70,7 +70,7 @@ def _read(opened: Image.Image, data: bytes, pixels_max: int, zone: str) -> Pictu
     width, height = opened.size
     if width * height > pixels_max:
         raise Rejected("photo_too_large", width=width, height=height, pixels_max=pixels_max)
-    if getattr(opened, "n_frames", 1) != 1:
+    if opened.format != "MPO" and getattr(opened, "n_frames", 1) != 1:  # phones append depth and the like
         raise Rejected("photo_invalid", expected="one picture, not an animation")
     exif = opened.getexif()
     taken_at = _taken_at(exif, zone)

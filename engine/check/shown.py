@@ -1,7 +1,7 @@
 """Acts that users have shown: each by a photo of its own, none that was refused still counting."""
 
 from engine.check.findings import Findings
-from engine.core.state import OWN_SOURCE
+from engine.core.shown import OWN_SOURCE
 from engine.store.database import Reader
 
 TOLD_MAX = 100

@@ -28,18 +28,8 @@ from engine.core.events import (
 )
 from engine.core.rules import CATEGORIES, REDUCTION_OWNERS
 from engine.core.showing import erase_photos
-from engine.core.state import (
-    OWN_SOURCE,
-    By,
-    Friend,
-    GameState,
-    Identity,
-    Link,
-    Reference,
-    Source,
-    Touch,
-    User,
-)
+from engine.core.shown import OWN_SOURCE
+from engine.core.state import By, Friend, GameState, Identity, Link, Reference, Source, Touch, User
 from engine.core.units import rfc3339, second_midnight_after, zone_of
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from engine.core.exclusion import Entry
-from engine.core.state import Activity, Ball, Commitment, Link, Photo, Review, Source, Tree
+from engine.core.shown import Photo, Review
+from engine.core.state import Activity, Ball, Commitment, Link, Source, Tree
 
 
 @dataclass(slots=True)

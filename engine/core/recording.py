@@ -10,7 +10,8 @@ from engine.core.events import (
     RevisionRecorded,
 )
 from engine.core.showing import note_shown
-from engine.core.state import OWN_SOURCE, GameState, Revision
+from engine.core.shown import OWN_SOURCE
+from engine.core.state import GameState, Revision
 from engine.core.weighing import (
     drop_entry,
     entry_of,

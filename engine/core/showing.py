@@ -13,7 +13,8 @@ from engine.core.energy import active_user
 from engine.core.errors import Rejected
 from engine.core.events import ActivityAccepted, Decision, PhotoKept, ReviewDecided, ReviewOpened
 from engine.core.rules import USER_SHOWN_GRADE, Behaviour
-from engine.core.state import OWN_SOURCE, Activity, GameState, Photo, Review, ShownDay, Source, Touch
+from engine.core.shown import OWN_SOURCE, Photo, Review, ShownDay
+from engine.core.state import Activity, GameState, Source, Touch
 from engine.core.units import local_day
 
 # --- photos -----------------------------------------------------------------------------------------

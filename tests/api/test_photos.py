@@ -20,6 +20,7 @@ from PIL import ExifTags, Image
 from engine.api.tokens import sign_demo_token
 from engine.core.commands import SubmitActivity
 from engine.core.units import HOUR_MS, rfc3339
+from engine.photos import unlike
 from tests.api.conftest import TOKEN_SECRET, Api, copied, open_api
 from tests.core.world import rules_with_grades
 from tests.support.server import new_key
@@ -147,6 +148,17 @@ def animated() -> bytes:
     return out.getvalue()
 
 
+async def test_a_phones_jpeg_with_further_pictures_in_it_is_its_first(api: Api) -> None:
+    user = await api.open_account()
+    first, depth = (Image.open(BytesIO(picture(seed))) for seed in (1, 2))
+    out = BytesIO()
+    first.save(out, "MPO", save_all=True, append_images=[depth])
+    assert (await upload(api, user, out.getvalue())).status_code == 201
+    [(looks,)] = await rows(api, "looks")
+    await upload(api, user, picture(1))
+    assert unlike(looks, (await rows(api, "looks"))[1][0]) <= 3
+
+
 def a_gif() -> bytes:
     out = BytesIO()
     Image.new("RGB", (20, 20)).save(out, "GIF")
@@ -222,8 +234,8 @@ async def test_a_copy_of_somebody_elses_photo_is_looked_at(api: Api, change: str
     assert copy.status_code == 201
     reply = await shown(api, two, copy.json()["photo"])
     assert reply["energy_g"] == 80
-    unlike = await upload(api, three, picture(2))
-    await shown(api, three, unlike.json()["photo"])
+    another = await upload(api, three, picture(2))
+    await shown(api, three, another.json()["photo"])
     told = (await api.operator("GET", "/v1/reviews")).json()
     mine = [row for row in told if row["reason"] == "alike"]
     assert [(row["user"], row["alike"], row["activity"]) for row in mine] == [

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from engine.core import commands as c
 from engine.core.context import DRAW_MAX
 from engine.core.errors import Rejected
-from engine.core.state import OWN_SOURCE
+from engine.core.shown import OWN_SOURCE
 from tests.core.world import DAY_MS, HOUR_MS, World, rules_with_grades
 
 
