@@ -43,7 +43,7 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "collect_balls_max": (1, 1_000),
     "forest_balls_max": (1, 10_000),
     "overlap_window_s": (0, WINDOW_S_MAX),
-    "day_acts_max": (1, 1000),
+    "day_acts_max": (1, 200),
     "shown_day_max": (0, 1000),
     "review_share_pct": (0, 100),
     "energy_g": WHOLE_G,

@@ -322,11 +322,11 @@ def test_evidence_that_the_rule_or_the_source_does_not_know_is_refused(world: Wo
 
 def test_a_days_acts_are_bounded(world: World) -> None:
     [user] = world.village(1)
-    for n in range(200):
+    for n in range(60):
         world.do(world.act(user, f"walk-{n}", "walking", quantity=n, on=world.days_on(0)))
     refusal = world.refused(world.act(user, "one-more", "walking", quantity=1, on=world.days_on(0)))
-    assert (refusal.code, refusal.fields) == ("too_many_acts", {"acts_max": 200})
-    assert totals(world, user)[1] == 199 * 296 // 18_040
+    assert (refusal.code, refusal.fields) == ("too_many_acts", {"acts_max": 60})
+    assert totals(world, user)[1] == 59 * 296 // 18_040
 
 
 def comparing(world: World, excludes: str, family: str, *names: str) -> None:
