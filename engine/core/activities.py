@@ -92,6 +92,11 @@ def report(state: GameState, command: ReportActivity, context: Context) -> Decis
         return Decision([], _answer(command.activity, "duplicate", known))
     if known.revision is None or command.revision is None:
         raise Rejected("activity_conflict")
+    told = state.revisions.get((known.id, command.revision))
+    if told is not None:
+        if told.content == command.content:
+            return Decision([], _answer(command.activity, "duplicate", known))
+        raise Rejected("activity_conflict")
     return _revise(state, _read(command, user, source, context), known)
 
 
@@ -302,11 +307,6 @@ def _ripens_at(reading: _Reading) -> int:
 def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
     command, context = reading.command, reading.context
     revision = command.revision or 0
-    told = state.revisions.get((known.id, revision))
-    if told is not None:
-        if told.content == command.content:
-            return Decision([], _answer(command.activity, "duplicate", known))
-        raise Rejected("activity_conflict")
     if reading.on.isoformat() != known.on:
         raise Rejected("activity_conflict")
     worth = reading.assess()
