@@ -5,9 +5,10 @@ The better evidence grade counts; at equal grade the greater running total, else
 follows from the set of acts alone, whatever order they came in.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engine.core.units import HOUR_MS, SECOND_MS, instant
@@ -151,11 +152,17 @@ def reach_of(at: int, attributes: Mapping[str, object]) -> tuple[int, int]:
     return begins - WINDOW_S_MAX * SECOND_MS, ends + WINDOW_S_MAX * SECOND_MS
 
 
-def periods_around(days: Iterable[date]) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def periods_of(days: frozenset[date]) -> tuple[str, ...]:
     """The rows of those days and of their months."""
-    found = sorted(set(days))
-    yield from (day.isoformat() for day in found)
-    yield from sorted({day.isoformat()[:7] for day in found})
+    texts = sorted(day.isoformat() for day in days)
+    return (*texts, *sorted({text[:7] for text in texts}))
+
+
+@lru_cache(maxsize=4096)
+def periods_around(days: frozenset[date]) -> tuple[str, ...]:
+    """The same for those days and the days around them."""
+    return periods_of(frozenset(near for day in days for near in neighbours(day)))
 
 
 def neighbours(on: date) -> tuple[date, date, date]:

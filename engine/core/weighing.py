@@ -29,14 +29,14 @@ def touches_of_report(
     state: GameState, user: User, days: Iterable[date], at: int | None, attributes: Mapping[str, object]
 ) -> Iterator[Touch]:
     """The rows that a report may be compared by, and all that hangs together with acts near it."""
-    named = set(days)
+    named = frozenset(days)
     reach = None if at is None else exclusion.reach_of(at, attributes)
     rows = set(named)
     if reach is not None:
         for zone in {user.zone, user.next_zone or user.zone}:
             rows.add(local_day(reach[0] - exclusion.SPAN_MS_MAX, zone))
             rows.add(local_day(reach[1], zone))
-    yield from _touches(state, user.id, named, rows, reach)
+    yield from _touches(state, user.id, named, frozenset(rows), reach)
 
 
 def touches_of_known(state: GameState, known: Activity) -> Iterator[Touch]:
@@ -46,16 +46,26 @@ def touches_of_known(state: GameState, known: Activity) -> Iterator[Touch]:
     day = date.fromisoformat(known.on)
     entry = entry_of(state, known)
     reach = (entry.begins, entry.ends) if entry is not None and entry.ends else None
-    yield from _touches(state, known.user_id, {day}, set(exclusion.neighbours(day)), reach)
+    days = frozenset((day,))
+    yield from _touches(state, known.user_id, days, frozenset(exclusion.neighbours(day)), reach)
 
 
 def _touches(
-    state: GameState, user: int, days: set[date], rows: set[date], reach: tuple[int, int] | None
+    state: GameState,
+    user: int,
+    days: frozenset[date],
+    rows: frozenset[date],
+    reach: tuple[int, int] | None,
 ) -> Iterator[Touch]:
-    for period in exclusion.periods_around(rows):
+    is_loaded = True
+    for period in exclusion.periods_of(rows):
         yield Touch("occasions", (user, period))
-    around = {day for row in rows for day in exclusion.neighbours(row)}
-    found = [entry for period in exclusion.periods_around(around) for entry in _loaded(state, user, period)]
+        is_loaded = is_loaded and (user, period) in state.occasions
+    if not is_loaded:
+        return
+    found = [entry for period in exclusion.periods_around(rows) for entry in _loaded(state, user, period)]
+    if not found:
+        return
     names = frozenset(day.isoformat() for day in days)
     near = [entry for entry in found if exclusion.is_near(entry, names, reach)]
     for entry in exclusion.connected(found, near):
