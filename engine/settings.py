@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     photo_pixels_max: int = Field(
         25_000_000, description="Most pixels of a photo, checked before it is unpacked."
     )
-    photos_per_day: int = Field(20, ge=0, description="Photos that a user may upload within 24 hours.")
+    day_photos_max: int = Field(20, ge=0, description="Photos that a user may upload within 24 hours.")
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")

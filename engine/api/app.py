@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from engine.api import activities, game, health, operator, photos, problems, users
+from engine.api import activities, game, health, operator, photos, problems, reviews, users
 from engine.api.edge import Edge
 from engine.api.parts import Parts
 from engine.api.problems import Problem, refusals
@@ -46,7 +46,8 @@ def make_app(parts: Parts) -> FastAPI:
     app.include_router(activities.make_router(parts.settings.signature_tolerance_s))
     app.include_router(operator.router)
     app.include_router(game.router)
-    app.include_router(photos.make_router(parts.photos))
+    app.include_router(photos.make_router())
+    app.include_router(reviews.router)
     for router in parts.routers:
         app.include_router(router)
     app.include_router(health.make_router(parts, make_registry(parts)))

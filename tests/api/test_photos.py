@@ -31,7 +31,7 @@ async def api(database_url: str, new_sqlite: Path, tmp_path: Path) -> AsyncItera
     """The app with a rulebook by which rides may be shown, and a small folder of photos."""
     if database_url.startswith("sqlite"):
         copied(database_url, new_sqlite)
-    limits = {"photo_bytes_max": 400_000, "photo_pixels_max": 1_000_000, "photos_per_day": 6}
+    limits = {"photo_bytes_max": 400_000, "photo_pixels_max": 1_000_000, "day_photos_max": 6}
     async with AsyncExitStack() as stack:
         yield await open_api(stack, database_url, rules_with_grades, photos=tmp_path / "photos", **limits)
 
