@@ -113,6 +113,8 @@ class Weighing:
             self._settle(entry)
 
     def _settle(self, entry: Entry) -> None:
+        if self._state.activities.get((entry.source, entry.activity)) is None:
+            self._left_g[entry.id] = 0  # it is new: nothing was collected from it
         own = [one for one in _loaded(self._state, self._user.id, entry.period) if one.id != entry.id]
         self._own = own if self._is_gone else [*own, entry]
         others = []
@@ -178,8 +180,10 @@ class Weighing:
         kept_g = 0
         for other in self._all:
             if other.id not in self._settled.counting and exclusion.conflict(other, one):
-                act = self._state.activities[other.source, other.activity]
-                kept_g += self._left_g.get(other.id, act.energy_g)
+                left_g = self._left_g.get(other.id)
+                if left_g is None:
+                    left_g = self._state.activities[other.source, other.activity].energy_g
+                kept_g += left_g
         return kept_g
 
     def grant(
