@@ -30,7 +30,8 @@ CLOCK_SLACK_MS = (
     5_000  # groups of several processes may get their journal ids in another order than their instants
 )
 SCANNED_ROWS = 20_000
-_WHOLE_ROW = ("ReportActivity", "ReverseActivity")  # all that such a row moves belongs to its activity
+# what such a row moves belongs to its activity, but for what names another as its reason
+_WHOLE_ROW = ("ReportActivity", "ReverseActivity", "SubmitActivity", "ReviewActivity")
 _COLUMNS = 'id, "at", kind, actor, key, transfers'
 
 Transfer = list[Any]  # debit, credit, asset, amount, reason
@@ -64,6 +65,7 @@ async def explain_ball(
         ball = await _one(view, GAME_TABLES["balls"], ball_id)
         rows = await _history(view, activity, ball)
         revisions = await _revisions(view, ball_id)
+        source = await view.fetch("SELECT about FROM sources WHERE id = ?", activity.source)
         draws = await _draws(view, ball, rows, now, reveal_today) if ball else {}
         files, edition = await made_by(view, str(activity.trace.get("rules", "")), activity.accepted_at)
     made = rules if files is None else await asyncio.to_thread(_book, files, rules, activity)
@@ -75,6 +77,9 @@ async def explain_ball(
         "calculation": activity.trace,
         "words": _words(activity, made, rules.hash),
         "caps": _caps_words(activity.trace.get("granted", {})),
+        "evidence": _evidence_facts(activity, made),
+        "weighed": _weighed_words(activity),
+        "source": msgspec.json.decode(source[0][0]) if source else {},
         "policy": _policy(ball, activity, made) if ball else None,
         "revisions": revisions,
         "transfers": [fact for row in rows for fact in _transfer_facts(row, draws)],
@@ -105,11 +110,12 @@ async def _history(view: Reader, activity: Activity, ball: Ball | None) -> list[
     """The journal rows that moved this ball's grams or its avoided emissions, oldest first."""
     found: dict[int, _Row] = {}
     instants = {activity.accepted_at}
+    weighed = {one["at"] for one in activity.trace.get("weighed", [])}
     if activity.reversed_at is not None:
         instants.add(activity.reversed_at)
     sql = 'SELECT "at" FROM revisions WHERE activity_id = ?'
     instants.update(at for (at,) in await view.fetch(sql, activity.id))
-    for at in sorted(instants):
+    for at in sorted(instants | weighed):
         for row in await _rows_at(view, activity, at):
             found[row.id] = row
     if ball is not None and ball.takers:
@@ -128,7 +134,9 @@ async def _rows_by_key(view: Reader, ball_id: int, keys: Sequence[str]) -> list[
 
 
 async def _rows_at(view: Reader, activity: Activity, at: int) -> list[_Row]:
-    """Rows of exactly that instant that report or reverse the activity: their reply names it."""
+    """Rows of exactly that instant that report or reverse the activity (their reply names it), and those of others
+    by which it was excluded or counted again (the reason of a transfer names it).
+    """
     low = await _first_id_at(view, at - CLOCK_SLACK_MS)
     high = await _first_id_at(view, at + CLOCK_SLACK_MS)
     sql = (
@@ -137,11 +145,12 @@ async def _rows_at(view: Reader, activity: Activity, at: int) -> list[_Row]:
     )
     ball, carbon = f'%"ball:{activity.id}"%', f'%"carbon:{activity.user_id}"%'
     found = await view.fetch(sql, low, high, at, list(_WHOLE_ROW), ball, carbon)
-    return [_row(values[:-1], activity.id) for values in found if _replies_of(values[-1], activity)]
+    rows = [_row(values[:-1], activity.id, _replies_of(values[-1], activity)) for values in found]
+    return [row for row in rows if row.transfers]
 
 
 def _replies_of(text: str, activity: Activity) -> bool:
-    reply = msgspec.json.decode(text)
+    reply: dict[str, Any] = msgspec.json.decode(text)
     return reply.get("id") == activity.activity and reply.get("ball") in (None, str(activity.id))
 
 
@@ -175,12 +184,21 @@ async def _expiry(view: Reader, ball: Ball) -> _Row | None:
     return None
 
 
-def _row(values: Sequence[Any], ball_id: int) -> _Row:
+def _row(values: Sequence[Any], ball_id: int, is_own: bool = False) -> _Row:
     row_id, at, kind, actor, key, text = values
     name = f"ball:{ball_id}"
     moves: list[Transfer] = msgspec.json.decode(text)
-    kept = moves if kind in _WHOLE_ROW else [move for move in moves if name in move[:2]]
+    if kind in _WHOLE_ROW:
+        kept = [move for move in moves if _concerns(move[4], ball_id, is_own)]
+    else:
+        kept = [move for move in moves if name in move[:2]]
     return _Row(row_id, at, kind, actor, key, kept)
+
+
+def _concerns(reason: str, activity_id: int, is_own: bool) -> bool:
+    """Whether a move of a report or reversal is the activity's: its own, or one whose reason names it."""
+    _, _, named = reason.partition(":")
+    return is_own if not named else named == str(activity_id)
 
 
 # --- facts ------------------------------------------------------------------------------------------
@@ -237,7 +255,7 @@ def _activity_facts(activity: Activity, rules: RuleBook, in_force: str) -> dict[
 def _caps_words(granted: Mapping[str, Any]) -> list[str]:
     """What caps of the day, month and year left of the grams."""
     reason = granted.get("reason")
-    if not granted or reason is None:
+    if not granted or reason is None or reason == "excluded":
         return ["No cap of the day, month or year was reached."]
     name, _, kind = reason.removeprefix("cap_").rpartition("_")
     period = name.replace("_per_", " and ")
@@ -245,6 +263,32 @@ def _caps_words(granted: Mapping[str, Any]) -> list[str]:
     what = "number of activities" if kind == "count" else "grams"
     left = f"{granted['energy_g']} g of {granted['raw_g']} g"
     return [f"The cap on the {what} of the {period} left {left}" + (f" (used by: {used})." if used else ".")]
+
+
+def _evidence_facts(activity: Activity, rules: RuleBook) -> dict[str, Any] | None:
+    """What the act is shown by; None for records older than that."""
+    if activity.grade is None:
+        return None
+    behaviour = rules.behaviours.get(activity.behaviour)
+    known = behaviour.evidence_of(activity.evidence) if behaviour else None
+    return {"kind": activity.evidence, "grade": activity.grade, "what": known.what if known else ""}
+
+
+def _weighed_words(activity: Activity) -> list[str]:
+    """Which act counted in its place and when, and which others it stands for."""
+    words = [
+        f"From {rfc3339(one['at'])} on, activity {one['by']} counted in its place: both can't be real."
+        if one["by"]
+        else f"From {rfc3339(one['at'])} on it counted again."
+        for one in activity.trace.get("weighed", [])
+    ]
+    others = activity.trace.get("excludes", [])
+    if others:
+        words.append(f"It counted in place of {', '.join(others)} of the family {activity.family}.")
+    kept_g = activity.trace.get("granted", {}).get("kept_g")
+    if kept_g:
+        words.append(f"Of these, {kept_g} g had been collected already, and are not given again.")
+    return words
 
 
 def _policy(ball: Ball, activity: Activity, rules: RuleBook) -> dict[str, Any]:
@@ -303,8 +347,8 @@ def _missing_g(ball: Ball, rows: Sequence[_Row]) -> int:
 def _stand(activity: Activity, ball: Ball | None, now: int) -> dict[str, Any]:
     if ball is None:
         return {"at": rfc3339(now), "state": "no_ball", "remaining_g": 0}
-    if activity.status == "reversed":
-        state = "reversed"
+    if activity.status == "reversed" or (activity.status == "excluded" and not ball.remaining_g):
+        state = activity.status
     elif not ball.remaining_g:
         state = "empty" if ball.takers or now < ball.expires_at else "expired"
     elif now >= ball.expires_at:
@@ -360,14 +404,26 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
     act, policy, now = document["activity"], document["policy"], document["now"]
     what = f"{act['names'].get('en', act['behaviour'])}, {act['quantity']} {act['unit']} on {act['on']}"
     state = now["state"].replace("_", " ")
+    shows = [document["evidence"]]
+    about = document["source"]
+    owner = about.get("reduction_owner", "none")
+    owned = "is owned by nobody" if owner == "none" else f"is the {owner}'s"
+    sold = "may be sold" if about.get("may_be_sold") else "may not be sold"
     lines = [
         f"Ball {document['ball']} of user {document['owner']} holds {now['remaining_g']} g now ({state}).",
         f"It was made by activity {act['id']} of source {act['source']}: {what}.",
         f"The activity was accepted {act['accepted_at']} and is {act['status']}.",
+        *(
+            f"It is shown by {shown['kind']}, grade {shown['grade']}: {shown['what']}"
+            for shown in shows
+            if shown
+        ),
+        *([f"What it avoided {owned} and {sold}, as its source states."] if about else []),
         "",
         "How it was worked out:",
         *(f"  {line}" for line in document["words"]),
         *(f"  {line}" for line in document["caps"]),
+        *(f"  {line}" for line in document["weighed"]),
         f"  Rulebook {act['rulebook']}.",
         *(f"  {line}" for line in _edition_words(document.get("edition"))),
     ]

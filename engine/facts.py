@@ -82,6 +82,8 @@ def activity_facts(activity: Activity) -> dict[str, object]:
     }
     if activity.at is not None:
         facts["at"] = rfc3339(activity.at)
+    if activity.grade is not None:
+        facts["evidence"] = {"kind": activity.evidence, "grade": activity.grade}
     if activity.energy_g:
         facts["ball"] = str(activity.id)
     return facts
@@ -251,6 +253,22 @@ def _reversed(telling: Telling, event: e.ActivityReversed) -> None:
         touched.ball(event.id)
 
 
+def _excluded(telling: Telling, event: e.ActivityExcluded) -> None:
+    touched = telling.touch(event.user)
+    touched.account = True
+    touched.activity(event.source, event.activity)
+    if event.from_ball_g:
+        touched.ball(event.id)
+
+
+def _restored(telling: Telling, event: e.ActivityRestored) -> None:
+    touched = telling.touch(event.user)
+    touched.account = True
+    touched.activity(event.source, event.activity)
+    if event.ball is not None:
+        touched.ball(event.id)
+
+
 def _collected(telling: Telling, event: e.EnergyCollected) -> None:
     telling.touch(event.owner).ball(event.ball)
     touched = telling.touch(event.collector)
@@ -320,6 +338,11 @@ _TELL: dict[type, Callable[[Telling, Any], None]] = {
     e.ActivityRevised: _revised,
     e.RevisionRecorded: _silent,
     e.ActivityReversed: _reversed,
+    e.ActivityExcluded: _excluded,
+    e.ActivityRestored: _restored,
+    e.PhotoKept: _silent,
+    e.ReviewOpened: _silent,
+    e.ReviewDecided: _silent,
     e.EnergyCollected: _collected,
     e.EnergyExpired: _silent,
     e.FriendAsked: _asked,

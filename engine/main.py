@@ -30,6 +30,7 @@ from engine.counting import ReportCounts
 from engine.domain import FEEDS, GAME, JOBS, Domain
 from engine.explain import explain_ball
 from engine.in_force import RulesAway, RulesInForce, editions_domain
+from engine.photos import PhotoFolder, erase_left_over
 from engine.publishing import Publisher, begin
 from engine.pull.fetch import Fetcher
 from engine.pull.files import PullError, read_folder
@@ -210,6 +211,7 @@ async def serving(
         upkeep = Upkeep(engine.hub, engine.db, engine.bus, engine.clock.now_ms)
         await upkeep.refill()
         parts = _parts(engine)
+        await erase_left_over(engine.db, parts.photos)
         listener = make_listener(settings.host, settings.port, engine.hub.limits)
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))
@@ -286,6 +288,7 @@ def _parts(engine: Engine) -> Parts:
         writer=engine.writer,
         reads=reads,
         tokens=tokens,
+        photos=PhotoFolder(settings.photo_folder),
         explain=lambda ball: explain_ball(engine.db, engine.rules, ball, now=engine.clock.now_ms()),
         publisher=engine.publisher,
         in_force=engine.in_force,

@@ -49,6 +49,7 @@ class Reported(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     on: date | None = None
     revision: Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)] | None = None
     attributes: Annotated[dict[Slug, AttributeValue], msgspec.Meta(max_length=ATTRIBUTES_MAX)] = {}
+    evidence: Slug | None = None
 
 
 def command_of(source: str, reported: Reported, content: str | None = None) -> ReportActivity:
@@ -63,10 +64,11 @@ def command_of(source: str, reported: Reported, content: str | None = None) -> R
         quantity=reported.quantity,
         unit=reported.unit,
         content=content or content_of(reported),
-        at=_instant(reported.at),
+        at=at_of(reported.at),
         on=reported.on,
         revision=reported.revision,
         attributes=reported.attributes,
+        evidence=reported.evidence,
     )
 
 
@@ -77,12 +79,14 @@ def is_sane(number: Decimal) -> bool:
 
 def content_of(reported: Reported) -> str:
     """What the activity says, whatever its writing: 5 and 5.0, or 08:00+08:00 and 00:00Z, are the same."""
+    shown_by = {} if reported.evidence is None else {"evidence": reported.evidence}
     return digest(
-        {
+        shown_by
+        | {
             "behaviour": reported.behaviour,
             "quantity": plain(reported.quantity),
             "unit": reported.unit,
-            "at": _instant(reported.at),
+            "at": at_of(reported.at),
             "on": reported.on,
             "revision": reported.revision,
             "attributes": {
@@ -106,7 +110,8 @@ def _text(value: str | int | float) -> str:
     return plain(number) if is_sane(number) else str(value)
 
 
-def _instant(text: str | None) -> int | None:
+def at_of(text: str | None) -> int | None:
+    """The instant of a text. Raises Rejected(bad_request)."""
     if text is None:
         return None
     try:

@@ -275,6 +275,7 @@ class _Reading:
             yield from check_factor(file, factors, known)
         elif isinstance(file, m.BehaviourFile):
             yield from behaviour_checks.check_behaviour(file, name.split("/")[1], factors, known)
+            yield from behaviour_checks.check_family(file, self.many("behaviours", m.BehaviourFile))
             if game is not None:
                 yield from behaviour_checks.check_own_shares(file, game)
         elif isinstance(file, m.GameFile):

@@ -90,6 +90,14 @@ class Settings(BaseSettings):
     pull_loopback: bool = Field(
         False, description="Whether feeds on this machine may be pulled, also by http."
     )
+    photos: Path | None = Field(
+        None, description="Folder of users' photos; beside the SQLite file (NAME.photos), or ./saxaul.photos."
+    )
+    photo_bytes_max: int = Field(8_388_608, description="Largest photo taken from a user.")
+    photo_pixels_max: int = Field(
+        25_000_000, description="Most pixels of a photo, checked before it is unpacked."
+    )
+    day_photos_max: int = Field(20, ge=0, description="Photos that a user may upload within 24 hours.")
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")
@@ -104,6 +112,14 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(True, description="One JSON object a line; false for a terminal.")
     demo: bool = Field(False, description="Demo mode: well-known secrets and a village of demo users.")
+
+    @property
+    def photo_folder(self) -> Path:
+        """Where users' photos lie."""
+        if self.photos is not None:
+            return self.photos
+        kind, _, path = self.database_url.partition(":///")
+        return Path(f"{path}.photos") if kind.startswith("sqlite") else Path("saxaul.photos")
 
     def check(self) -> None:
         """Refuse what can't be served with, and well-known or short secrets wherever others could reach the server.

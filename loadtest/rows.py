@@ -38,7 +38,10 @@ def loads(population: Population, now: int) -> Iterator[Load]:
     """Everything, one table after the other. `now` is in ms since the epoch."""
     size = population
     yield Load(
-        "sources", _columns(Source), iter([(SOURCE, "Benchmark", "-", None, None, '["walking"]', now)]), 1
+        "sources",
+        _columns(Source),
+        iter([(SOURCE, "Benchmark", "-", None, None, '["walking"]', now, "[]", "{}")]),
+        1,
     )
     yield Load("users", _columns(User), _users(size, now), size.users)
     yield Load("identities", _columns(Identity), _identities(size), size.users)
@@ -117,7 +120,7 @@ def _activities(population: Population, now: int) -> Iterator[tuple[Any, ...]]:
         owner = population.owner_of(population.serial_of(ball))
         yield (
             ball, SOURCE, f"{ball:09d}", owner, BEHAVIOUR, "2026-01-01", at, "10000", "step", None, "-",
-            "accepted", full_g(ball), AVOIDED_MG, at, None, "{}",
+            "accepted", full_g(ball), AVOIDED_MG, at, None, None, None, None, "{}",
         )  # fmt: skip
 
 

@@ -113,6 +113,11 @@ _ITEM = {
             "description": "Of a running total; the highest counts.",
         },
         "attributes": {"type": "object", "maxProperties": 20},
+        "evidence": {
+            "type": "string",
+            "maxLength": 64,
+            "description": "What shows it: one of the kinds in the behaviour's rule; the first, when left out.",
+        },
     },
 }
 _REVERSAL = {

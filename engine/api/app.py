@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from engine.api import activities, game, health, operator, problems, rules, users, workbench
+from engine.api import activities, game, health, operator, photos, problems, reviews, rules, users, workbench
 from engine.api.edge import Edge
 from engine.api.parts import Parts
 from engine.api.problems import Problem, refusals
@@ -48,6 +48,8 @@ def make_app(parts: Parts) -> FastAPI:
     app.include_router(rules.router)
     app.include_router(workbench.make_router())
     app.include_router(game.router)
+    app.include_router(photos.make_router())
+    app.include_router(reviews.router)
     for router in parts.routers:
         app.include_router(router)
     app.include_router(health.make_router(parts, make_registry(parts)))
@@ -56,6 +58,7 @@ def make_app(parts: Parts) -> FastAPI:
         body_bytes_max=parts.settings.body_bytes_max,
         tally=parts.http,
         is_draining=lambda: parts.is_draining,
+        pictures={photos.PATH: parts.settings.photo_bytes_max},
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

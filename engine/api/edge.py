@@ -6,7 +6,7 @@ with ids, a query, a header or a body.
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.problems import problem_of
+from engine.photos import MEDIA_TYPES
 from engine.tally import HttpTally
 
 log = structlog.get_logger(__name__)
@@ -25,13 +26,22 @@ _METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 
 
 class Edge:
-    """Wraps the app. `body_bytes_max`: a larger body is refused by its head, or as soon as it has grown so far."""
+    """Wraps the app. `body_bytes_max`: a larger body is refused by its head, or as soon as it has grown so far.
+
+    `pictures`: the paths that take pictures in place of JSON, each with its own limit in bytes.
+    """
 
     def __init__(
-        self, app: ASGIApp, body_bytes_max: int, tally: HttpTally, is_draining: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        body_bytes_max: int,
+        tally: HttpTally,
+        is_draining: Callable[[], bool],
+        pictures: Mapping[str, int],
     ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
+        self._pictures = pictures
         self._tally = tally
         self._is_draining = is_draining
 
@@ -74,15 +84,17 @@ class Edge:
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
         has_body = (length.isdigit() and int(length[:20]) > 0) or b"transfer-encoding" in headers
-        if length.isdigit() and int(length[:20]) > self._body_bytes_max:
-            limit = {"body_bytes_max": self._body_bytes_max}
+        bytes_max = self._pictures.get(scope["path"], self._body_bytes_max)
+        fits = _is_picture if scope["path"] in self._pictures else _is_json
+        if length.isdigit() and int(length[:20]) > bytes_max:
+            limit = {"body_bytes_max": bytes_max}
             await problem_of("body_too_large", limit)(scope, receive, _closing(send))
-        elif has_body and scope["method"] not in _NO_BODY and not _is_json(headers.get(b"content-type", b"")):
+        elif has_body and scope["method"] not in _NO_BODY and not fits(headers.get(b"content-type", b"")):
             await problem_of("unsupported_media_type")(scope, receive, _closing(send))
         else:
-            await self._app(scope, self._bounded(receive), send)
+            await self._app(scope, self._bounded(receive, bytes_max), send)
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, bytes_max: int) -> Receive:
         """The body as it comes, until it is more than the limit: whoever sends no length is counted."""
         taken = 0
 
@@ -91,7 +103,7 @@ class Edge:
             message = await receive()
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
-                if taken > self._body_bytes_max:
+                if taken > bytes_max:
                     raise HTTPException(413)
             return message
 
@@ -114,6 +126,10 @@ def _route(scope: Scope) -> str:
 def _is_json(content_type: bytes) -> bool:
     kind = content_type.split(b";")[0].strip().lower()
     return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+
+
+def _is_picture(content_type: bytes) -> bool:
+    return content_type.split(b";")[0].strip().lower().decode("latin-1") in MEDIA_TYPES
 
 
 def _closing(send: Send) -> Any:

@@ -3,12 +3,12 @@
 import base64
 import hmac
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from engine.api.callers import Engine, IdempotencyKey, operator_caller
 from engine.api.fields import (
@@ -22,6 +22,7 @@ from engine.api.fields import (
     Slug,
     SlugPath,
     answer,
+    shown_text,
 )
 from engine.api.parts import Parts
 from engine.api.problems import refusals
@@ -30,19 +31,38 @@ from engine.core import commands
 from engine.core.errors import Rejected
 from engine.core.units import instant
 from engine.feeds import DAYS_MAX, document, feeds
+from engine.store import queries
 from engine.store.database import DatabaseAway
 from engine.writer import Outcome
 
 router = APIRouter(prefix="/v1", tags=["operator"], dependencies=[Depends(operator_caller)])
 _encode = msgspec.json.Encoder().encode
 
+FieldName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Kinds = Annotated[
+    list[Slug], Field(max_length=64, description="Kinds of evidence that it may claim; none named: any.")
+]
+
 
 class SourceRegistration(Body):
-    """Who may report which behaviours."""
+    """Who may report which behaviours, and what it states of itself."""
 
     source: Slug
     name: DisplayName
     behaviours: Behaviours
+    evidence: Kinds = Field(default_factory=list)
+    categories: list[Slug] = Field(
+        default_factory=list, max_length=16, description="Categories of its behaviours."
+    )
+    fields: list[FieldName] = Field(
+        default_factory=list, max_length=64, description="What it sends beside quantity and time."
+    )
+    refresh_h: Annotated[int, Field(ge=1, le=8784, description="How often it reports, in hours.")] | None = (
+        None
+    )
+    contact: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(shown_text)] | None = None
+    reduction_owner: Literal["user", "operator", "none"] = "none"
+    may_be_sold: bool = False
 
 
 class Rotation(Body):
@@ -80,6 +100,13 @@ class SourceTold(BaseModel):
     source: str
     name: str
     behaviours: list[str]
+    evidence: list[str] = Field(description="Kinds of evidence that it may claim; none named: any.")
+    categories: list[str] = []
+    fields: list[str] = []
+    refresh_h: int | None = None
+    contact: str | None = None
+    reduction_owner: str = Field("none", description="Who owns the reductions that it reports.")
+    may_be_sold: bool = Field(False, description="Whether the owner may sell them.")
 
 
 class FeedTold(BaseModel):
@@ -146,12 +173,23 @@ def _with_secret(outcome: Outcome, secret: str, status: int) -> Response:
     status_code=201,
     response_model=SourceSecret,
     response_model_exclude_unset=True,
-    responses=refusals("source_exists", "unknown_behaviour", "behaviours_missing", "key_reused"),
+    responses=refusals(
+        "source_exists", "unknown_behaviour", "behaviours_missing", "bad_source", "key_reused"
+    ),
 )
 async def add_source(parts: Engine, key: IdempotencyKey, body: SourceRegistration) -> Response:
     """Register a source. The reply has its secret; a retry with the same key has it again."""
     secret = _secret(parts, body.source, key)
-    command = commands.AddSource(key, body.source, body.name, secret, tuple(body.behaviours))
+    about = commands.SourceAbout(
+        tuple(body.categories),
+        tuple(body.fields),
+        body.refresh_h,
+        body.contact,
+        body.reduction_owner,
+        body.may_be_sold,
+    )
+    evidence = tuple(dict.fromkeys(body.evidence))
+    command = commands.AddSource(key, body.source, body.name, secret, tuple(body.behaviours), evidence, about)
     return _with_secret(await parts.writer.submit(command), secret, 201)
 
 
@@ -160,13 +198,10 @@ async def sources(parts: Engine) -> list[SourceTold]:
     """All sources, without secrets."""
     try:
         async with parts.db.snapshot() as reader:
-            rows = await reader.fetch("SELECT id, name, behaviours FROM sources ORDER BY id")
+            rows = await queries.sources(reader)
     except DatabaseAway as problem:
         raise Rejected("unavailable") from problem
-    return [
-        SourceTold(source=source, name=name, behaviours=msgspec.json.decode(behaviours))
-        for source, name, behaviours in rows
-    ]
+    return [SourceTold(**row) for row in rows]
 
 
 @router.get("/sources/report", responses=refusals("unknown_source", "invalid"))

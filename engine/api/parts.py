@@ -11,6 +11,7 @@ from engine.clock import Clock
 from engine.core.rules import RuleBook
 from engine.counting import ReportCounts
 from engine.in_force import RulesInForce
+from engine.photos import PhotoFolder
 from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.parts import Counters
@@ -43,6 +44,7 @@ class Parts:
     tokens: TokenVerifier
     explain: Explain
     publisher: Publisher
+    photos: PhotoFolder
     in_force: RulesInForce | None = None
     front: Front | None = None
     counters: Counters | None = None

@@ -1,5 +1,6 @@
 """Accounts and consents, for the app's server: open, change, suspend, close and erase, link and withdraw."""
 
+import asyncio
 from typing import Annotated, Literal
 
 import msgspec
@@ -213,8 +214,13 @@ async def resume_account(parts: Engine, user: WireId, key: MaybeIdempotencyKey) 
 
 @router.delete("/{user}", response_model=AccountState, responses=refusals("unknown_user", "key_reused"))
 async def close_account(parts: Engine, user: WireId, key: MaybeIdempotencyKey) -> Response:
-    """Close the account for good: name, reference, links and friendships are erased, amounts stay anonymous."""
-    return answer(await parts.writer.submit(commands.CloseAccount(key, id_of(user, "unknown_user"))))
+    """Close the account for good: name, reference, links, friendships and photos are erased, amounts stay
+    anonymous."""
+    closing = id_of(user, "unknown_user")
+    outcome = await parts.writer.submit(commands.CloseAccount(key, closing))
+    if outcome.error is None:
+        await asyncio.to_thread(parts.photos.erase, closing)
+    return answer(outcome)
 
 
 @router.post(

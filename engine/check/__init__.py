@@ -11,8 +11,10 @@ from engine.check.balls import check_activities, check_balls
 from engine.check.editions import check_editions
 from engine.check.findings import Finding, Findings, Progress, Totals
 from engine.check.journal import kinds_of, read_journal
+from engine.check.occasions import check_occasions
 from engine.check.records import check_caps, check_keys, check_trees, check_users
 from engine.check.scratch import open_scratch
+from engine.check.shown import check_shown
 from engine.core.rules import RuleBook
 from engine.publishing import books
 from engine.store.database import Database, Reader
@@ -32,6 +34,8 @@ _COUNTED = (
     "balls",
     "takes",
     "caps",
+    "occasions",
+    "shown acts to look at",
     "commitments",
     "trees",
     "editions",
@@ -57,6 +61,8 @@ async def audit(
             await check_activities(view, scratch, findings, progress)
             await check_balls(view, scratch, findings, progress)
             await check_caps(view, scratch, [rules, *await books(view)], findings, progress)
+            await check_occasions(view, scratch, findings, progress)
+            await check_shown(view, findings)
             await check_users(view, scratch, findings, progress)
             await check_trees(view, findings)
             await check_editions(view, findings, progress)

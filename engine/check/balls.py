@@ -22,6 +22,10 @@ _ADD_USE = (
     "INSERT INTO uses VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
     " energy_g = energy_g + excluded.energy_g, count = count + 1, ids = ids + excluded.ids"
 )
+_ADD_WEIGHED = (
+    "INSERT INTO weighed VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET"
+    " count = count + 1, ids = ids + excluded.ids"
+)
 _ADD_AVOIDED = "INSERT INTO avoided VALUES (?, ?) ON CONFLICT DO UPDATE SET mg = mg + excluded.mg"
 
 
@@ -32,7 +36,7 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
         "Avoided emissions of an account are the sum over its activities.",
     ]
     sql = (
-        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id,'
+        'SELECT a.id, a.user_id, a.behaviour, a."on", a.status, a.energy_g, a.avoided_mg, b.id, a.family,'
         f" CASE WHEN a.trace LIKE '%{MORE_PERIODS}%' THEN a.trace END"
         " FROM activities a LEFT JOIN balls b ON b.id = a.id WHERE a.id > ? ORDER BY a.id LIMIT ?"
     )
@@ -40,8 +44,11 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
     while rows := await view.fetch(sql, after, BATCH_ROWS):
         uses: list[tuple[Any, ...]] = []
         avoided: list[tuple[int, int]] = []
-        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball, trace in rows:
+        weighed: list[tuple[int, str, int]] = []
+        for activity, user, behaviour, on, status, energy_g, avoided_mg, ball, family, trace in rows:
             avoided.append((user, avoided_mg))
+            if family is not None and status != "reversed":
+                weighed.append((user, on[:7], activity))
             if energy_g:
                 periods = booked_periods(on, msgspec.json.decode(trace) if trace else {})
                 uses += [(user, behaviour, period, energy_g, activity) for period in periods]
@@ -56,6 +63,7 @@ async def check_activities(view: Reader, scratch: Scratch, findings: Findings, p
                 findings.tell("reversed_activity", f"activity {activity}", f"expected 0 g and 0 mg, {found}")
         scratch.add(_ADD_USE, uses)
         scratch.add(_ADD_AVOIDED, avoided)
+        scratch.add(_ADD_WEIGHED, weighed)
         after = rows[-1][0]
         findings.counts["activities"] += len(rows)
         progress("activities", findings.counts["activities"], 0)

@@ -152,7 +152,8 @@ def _add_ball(debit: str, credit: str, amount: int, reason: str, batch: _Batch) 
     if name != "ball" or not isinstance(ball, int):
         return
     if credit == "reversed":
-        batch.balls[ball][2 if reason == "revised" else 5] += amount
+        is_smaller = reason == "revised" or reason.startswith("excluded:")  # of a ball that stands
+        batch.balls[ball][2 if is_smaller else 5] += amount
     else:
         batch.balls[ball][4 if credit == "expired" else 3] += amount
 

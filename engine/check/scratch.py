@@ -23,6 +23,8 @@ CREATE TABLE offsets (channel TEXT, ref INTEGER, last INTEGER, PRIMARY KEY (chan
 CREATE TABLE avoided (user INTEGER PRIMARY KEY, mg INTEGER);
 CREATE TABLE uses (user INTEGER, behaviour TEXT, period TEXT, energy_g INTEGER, count INTEGER, ids INTEGER,
     PRIMARY KEY (user, behaviour, period)) WITHOUT ROWID;
+CREATE TABLE weighed (user INTEGER, month TEXT, count INTEGER, ids INTEGER,
+    PRIMARY KEY (user, month)) WITHOUT ROWID;
 """
 
 

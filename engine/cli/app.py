@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, keys, publishing, serving, workbench
+from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -49,11 +49,18 @@ app.add_typer(rules, name="rules")
 source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
 source.command("add")(keys.source_add)
 source.command("rotate")(keys.source_rotate)
+source.command("list")(keys.source_list)
+source.command("show")(keys.source_show)
 app.add_typer(source, name="source")
 sources = typer.Typer(help="See how the feeds of sources fare.", no_args_is_help=True)
 sources.command("report")(feeds.report)
 sources.command("pull")(feeds.pull)
 app.add_typer(sources, name="sources")
+review = typer.Typer(help="Look at acts that users have shown with photos.", no_args_is_help=True)
+review.command("list")(reviews.review_list)
+review.command("accept")(reviews.review_accept)
+review.command("refuse")(reviews.review_refuse)
+app.add_typer(review, name="review")
 app.command()(doctor.version)
 
 

@@ -21,6 +21,7 @@ from engine.cli.shared import (
 
 HOUR_MS = 3_600_000
 SECRET_BYTES = 24
+CONTACT_CHARACTERS_MAX = 200
 
 
 def token(
@@ -98,6 +99,23 @@ def source_add(
         list[str], typer.Option(help="A behaviour that it may report; say it again for more.")
     ],
     name: Annotated[str | None, typer.Option(help="What people call it.")] = None,
+    evidence: Annotated[
+        list[str] | None, typer.Option(help="A kind of evidence that it may claim (default: any).")
+    ] = None,
+    category: Annotated[list[str] | None, typer.Option(help="A category that it reports of.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="What it sends beside quantity and time, such as distance_km.")
+    ] = None,
+    refresh_h: Annotated[
+        int | None, typer.Option(min=1, max=8784, help="How often it reports, hours.")
+    ] = None,
+    contact: Annotated[str | None, typer.Option(help="Whom to ask when it stops.")] = None,
+    reduction_owner: Annotated[
+        str, typer.Option(help="Who owns the reductions that it reports: user, operator or none.")
+    ] = "none",
+    may_be_sold: Annotated[
+        bool, typer.Option("--may-be-sold/--not-sold", help="Whether their owner may sell them.")
+    ] = False,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,12 +123,22 @@ def source_add(
 
     Requests follow the Standard Webhooks scheme; see docs/ingest.md.
     """
-    from engine.core.commands import AddSource
+    from engine.core.commands import AddSource, SourceAbout
 
     if not _is_slug(source):
         run(_refuse(f"{source!r} is no id: small letters, digits, `-`, `_` and `.`, at most 64 characters"))
     secret = _new_secret()
-    command = AddSource(None, source, name or source, secret, tuple(dict.fromkeys(behaviour)))
+    about = SourceAbout(
+        categories=tuple(dict.fromkeys(category or ())),
+        fields=tuple(dict.fromkeys(field or ())),
+        refresh_h=refresh_h,
+        contact=contact[:CONTACT_CHARACTERS_MAX] if contact else None,
+        reduction_owner=reduction_owner,
+        may_be_sold=may_be_sold,
+    )
+    kinds = tuple(dict.fromkeys(evidence or ()))
+    behaviours = tuple(dict.fromkeys(behaviour))
+    command = AddSource(None, source, name or source, secret, behaviours, kinds, about)
     run(_submit(command, database))
     if as_json:
         say_json({"source": source, "secret": secret, "behaviours": list(command.behaviours)})
@@ -140,6 +168,48 @@ def source_rotate(
         return
     note(f"The old secret of {source} works until {rfc3339(until)}. The new one, shown only now:")
     say(secret)
+
+
+def source_list(database: DatabaseOption = None, as_json: JsonOption = False) -> None:
+    """List who may report activities, without secrets."""
+    rows = run(_sources(database))
+    if as_json:
+        say_json({"sources": rows})
+        return
+    for row in rows:
+        say(f"{row['source']:<24} {row['name']}: {', '.join(row['behaviours'])}")
+    if not rows:
+        note("No source is registered yet: saxaul source add ID --behaviour …")
+
+
+def source_show(
+    source: Annotated[str, typer.Argument(help="The source's id.")],
+    database: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a source may report and what it states of itself."""
+    row = run(_source(source, database))
+    if as_json:
+        say_json(row)
+        return
+    for field, value in row.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        say(f"{field:<16} {'-' if shown in (None, '') else shown}")
+
+
+async def _sources(database: str | None) -> list[dict[str, Any]]:
+    from engine.reading import reading
+    from engine.store import queries
+
+    async with reading(settings_with(database).database_url) as db, db.snapshot() as view:
+        return await queries.sources(view)
+
+
+async def _source(source: str, database: str | None) -> dict[str, Any]:
+    for row in await _sources(database):
+        if row["source"] == source:
+            return row
+    raise Failure(_advice("unknown_source", {"source": source}, "There is no such source."))
 
 
 async def _submit(command: Any, database: str | None) -> None:

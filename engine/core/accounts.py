@@ -26,6 +26,9 @@ from engine.core.events import (
     LinkChanged,
     SourceChanged,
 )
+from engine.core.rules import CATEGORIES, REDUCTION_OWNERS
+from engine.core.showing import erase_photos
+from engine.core.shown import OWN_SOURCE
 from engine.core.state import By, Friend, GameState, Identity, Link, Reference, Source, Touch, User
 from engine.core.units import rfc3339, second_midnight_after, zone_of
 
@@ -142,6 +145,8 @@ def close_touches(command: CloseAccount, state: GameState) -> Iterator[Touch]:
     yield Touch("friends", By("user_id", command.user))
     yield Touch("friends", By("friend_id", command.user))
     yield Touch("links", By("user_id", command.user))
+    yield Touch("photos", By("user_id", command.user))
+    yield Touch("shown_reviews", By("user_id", command.user))
     if command.user in state.identities:
         identity = state.identities.get(command.user)
         if identity is not None and identity.reference is not None:
@@ -166,7 +171,10 @@ def close_account(state: GameState, command: CloseAccount, context: Context) -> 
     rows = sorted((row.user_id, row.friend_id, row.state) for row in _friend_rows(state, command.user))
     links = sorted((link.source, link.subject) for link in state.links.where("user_id", command.user))
     reference = identity.reference if identity else None
-    return Decision([AccountErased(command.user, reference, rows, links)], reply)
+    photos = sorted(photo.sha256 for photo in state.photos.where("user_id", command.user))
+    waiting = [row for row in state.shown_reviews.where("user_id", command.user) if row.state == "waiting"]
+    reviews = sorted(row.activity_id for row in waiting)
+    return Decision([AccountErased(command.user, reference, rows, links, photos, reviews)], reply)
 
 
 def erased(state: GameState, event: AccountErased) -> None:
@@ -182,6 +190,7 @@ def erased(state: GameState, event: AccountErased) -> None:
             state.users.rewrite(row_user).friend_count -= 1
     for link in event.links:
         state.links.remove(link)
+    erase_photos(state, event.photos, event.reviews)
 
 
 # --- sources and links ----------------------------------------------------------------------------
@@ -192,17 +201,48 @@ def source_touches(command: AddSource | RotateSource, state: GameState) -> Itera
 
 
 def add_source(state: GameState, command: AddSource, context: Context) -> Decision:
-    if state.sources.get(command.source) is not None:
+    if command.source == OWN_SOURCE or state.sources.get(command.source) is not None:
         raise Rejected("source_exists", source=command.source)
     for behaviour in command.behaviours:
-        if not context.knows_behaviour(behaviour):
+        if not context.versions_of(behaviour):
             raise Rejected("unknown_behaviour", behaviour=behaviour)
     if not command.behaviours:
         raise Rejected("behaviours_missing")
+    _check_about(command, context)
     source = Source(
-        command.source, command.name, command.secret, None, None, list(command.behaviours), context.now
+        id=command.source,
+        name=command.name,
+        secret=command.secret,
+        old_secret=None,
+        old_until_at=None,
+        behaviours=list(command.behaviours),
+        added_at=context.now,
+        evidence=list(command.evidence),
+        about={
+            "categories": list(command.about.categories),
+            "fields": list(command.about.fields),
+            "refresh_h": command.about.refresh_h,
+            "contact": command.about.contact,
+            "reduction_owner": command.about.reduction_owner,
+            "may_be_sold": command.about.may_be_sold,
+        },
     )
     return Decision([SourceChanged(source, True)], {"source": command.source})
+
+
+def _check_about(command: AddSource, context: Context) -> None:
+    """Raises Rejected(bad_source)."""
+    about = command.about
+    if not set(about.categories) <= set(CATEGORIES):
+        raise Rejected("bad_source", field="categories", known=list(CATEGORIES))
+    if about.reduction_owner not in REDUCTION_OWNERS:
+        raise Rejected("bad_source", field="reduction_owner", known=list(REDUCTION_OWNERS))
+    if about.may_be_sold and about.reduction_owner == "none":
+        raise Rejected("bad_source", field="may_be_sold", expected="an owner who could sell the reduction")
+    known = [behaviour for name in command.behaviours for behaviour in context.versions_of(name)]
+    kinds = {one.kind for behaviour in known for one in behaviour.evidence}
+    if not set(command.evidence) <= kinds:
+        raise Rejected("bad_source", field="evidence", known=sorted(kinds))
 
 
 def rotate_source(state: GameState, command: RotateSource, context: Context) -> Decision:

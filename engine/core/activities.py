@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from engine.core.caps import MORE_PERIODS, booked_periods, capped_periods, limits_of, periods_of
+from engine.core import exclusion
+from engine.core.caps import Granted, booked_periods, capped_periods, periods_of, periods_of_act
 from engine.core.commands import ReportActivity, ReverseActivity
 from engine.core.context import Context, ripening_offset_s
 from engine.core.energy import active_user
@@ -16,11 +17,20 @@ from engine.core.events import (
     Decision,
     RevisionRecorded,
 )
+from engine.core.exclusion import Entry
+from engine.core.growing import bounds, new_ball
 from engine.core.quantify import Assessment, assess, counted_at
-from engine.core.rules import BallPolicy, Behaviour, BehaviourInForce, RuleBook
+from engine.core.rules import Behaviour, BehaviourInForce, Evidence, RuleBook
 from engine.core.sent import ACCOUNT, account_key
-from engine.core.state import Activity, Ball, CapUse, GameState, Revision, Touch, User
+from engine.core.state import Activity, GameState, Source, Touch, User
 from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
+from engine.core.weighing import (
+    Weighing,
+    entry_of,
+    note_weighed,
+    touches_of_known,
+    touches_of_report,
+)
 
 # --- reporting ------------------------------------------------------------------------------------
 
@@ -32,26 +42,34 @@ def report_touches(command: ReportActivity, state: GameState) -> Iterator[Touch]
     yield Touch("activities", name)
     yield Touch("links", subject)
     if name in state.activities and (known := state.activities.get(name)) is not None:
-        yield from _known_touches(known)
+        yield from _known_touches(known, state)
         if command.revision is not None:
             yield Touch("revisions", (known.id, command.revision))
     if subject in state.links and (link := state.links.get(subject)) is not None:
         yield Touch("users", link.user_id)
         if link.user_id in state.users and (user := state.users.get(link.user_id)) is not None:
-            account = account_key(command.attributes.get(ACCOUNT))
-            for day in _possible_days(command, user):
-                for period in periods_of(day, account):
-                    yield Touch("caps", (user.id, command.behaviour, period))
+            yield from user_touches(command, state, user)
 
 
-def _known_touches(known: Activity) -> Iterator[Touch]:
+def user_touches(command: ReportActivity, state: GameState, user: User) -> Iterator[Touch]:
+    """The caps of a report's user, and the acts that it may be compared with."""
+    days = possible_days(command, user)
+    account = account_key(command.attributes.get(ACCOUNT))
+    for day in days:
+        for period in periods_of(day, account):
+            yield Touch("caps", (user.id, command.behaviour, period))
+    yield from touches_of_report(state, user, days, command.at, command.attributes)
+
+
+def _known_touches(known: Activity, state: GameState) -> Iterator[Touch]:
     yield Touch("users", known.user_id)
     yield Touch("balls", known.id)
-    for period in booked_periods(known.on, known.trace):
+    for period in periods_of(date.fromisoformat(known.on), known.trace.get(ACCOUNT)):
         yield Touch("caps", (known.user_id, known.behaviour, period))
+    yield from touches_of_known(state, known)
 
 
-def _possible_days(command: ReportActivity, user: User) -> set[date]:
+def possible_days(command: ReportActivity, user: User) -> set[date]:
     """The days that the report names, of its instant in either zone where a change is waiting for its midnight."""
     days = set() if command.on is None else {command.on}
     if command.at is not None:
@@ -69,14 +87,20 @@ def report(state: GameState, command: ReportActivity, context: Context) -> Decis
     user = _linked_user(state, command)
     known = state.activities.get((command.source, command.activity))
     if known is None:
-        return _accept(state, command, user, context)
+        return accept(state, command, user, source, context)[0]
     if known.user_id != user.id or known.behaviour != command.behaviour:
         raise Rejected("activity_conflict")
     if command.content == known.content:
         return Decision([], _answer(command.activity, "duplicate", known))
     if known.revision is None or command.revision is None:
         raise Rejected("activity_conflict")
-    return _revise(state, command, known, user, context)
+    told = state.revisions.get((known.id, command.revision))
+    if told is not None:
+        if told.content == command.content:
+            return Decision([], _answer(command.activity, "duplicate", known))
+        raise Rejected("activity_conflict")
+    rules = context.rules_made_by(known.trace, user.id)
+    return _revise(state, _read(command, user, source, context, rules), known)
 
 
 def _linked_user(state: GameState, command: ReportActivity) -> User:
@@ -100,6 +124,8 @@ def _answer(
         reply["ball"] = str(known.id)
     if known.status == "reversed":
         reason = "activity_reversed"
+    elif known.status == "excluded":
+        reason = "excluded"
     if reason is not None:
         reply["reason"] = reason
     return reply
@@ -107,20 +133,21 @@ def _answer(
 
 @dataclass(slots=True)
 class _Reading:
-    """A report with what counts for it: whose it is, its local day, and the rule in force on that day."""
+    """A report with what counts for it: whose it is, its local day, the rule in force on that day, and its evidence."""
 
     command: ReportActivity
     user: User
     behaviour: Behaviour
     rule: BehaviourInForce
     on: date
+    evidence: Evidence
     context: Context
     rules: RuleBook
 
     def assess(self) -> Assessment:
         """What the act is worth, before caps of the day and month."""
         command = self.command
-        return assess(
+        worth = assess(
             self.rules,
             command.behaviour,
             command.quantity,
@@ -128,44 +155,104 @@ class _Reading:
             self.on,
             command.attributes,
             self.user.province,
+            evidence=self.evidence.kind,
+        )
+        worth.trace["evidence"] = {"kind": self.evidence.kind, "grade": self.evidence.grade}
+        return worth
+
+    def entry(self, act: int, worth: Assessment, accepted_at: int) -> Entry | None:
+        """How the act is compared with others; None where its rule lets it stand for itself."""
+        command, scope = self.command, self.behaviour.excludes
+        if scope == exclusion.NOTHING:
+            return None
+        at = None if self.behaviour.running_total else command.at
+        window_s = self.rules.game_on(self.on).overlap_window_s
+        begins, ends = exclusion.span_of(at, command.attributes, window_s)
+        return Entry(
+            id=act,
+            source=command.source,
+            activity=command.activity,
+            behaviour=command.behaviour,
+            family=self.behaviour.family,
+            scope=scope,
+            on=self.on.isoformat(),
+            begins=begins,
+            ends=ends,
+            grade=self.evidence.grade,
+            worth_g=worth.energy_g,
+            avoided_mg=worth.avoided_mg,
+            ripens_at=_ripens_at(self),
+            accepted_at=accepted_at,
+            is_late=self.is_late,
+            counts=True,
         )
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the report comes too late for the race for balls."""
+        today = local_day(self.context.now, self.user.zone_at(self.context.now))
+        return (today - self.on).days > self.rule.ball.late_limit_d
 
-def _accept(state: GameState, command: ReportActivity, user: User, context: Context) -> Decision:
-    reading = _read(command, user, context, context.rules_of(user.id))
-    behaviour, rule, on = reading.behaviour, reading.rule, reading.on
-    worth = reading.assess()
-    granted = _grant(state, reading, worth, None)
-    today = local_day(context.now, user.zone_at(context.now))
-    is_late = (today - on).days > rule.ball.late_limit_d
-    activity_id = context.new_id()
-    ripens_at = _ripens_at(reading)
+
+def accept(
+    state: GameState, command: ReportActivity, user: User, source: Source, context: Context
+) -> tuple[Decision, Activity]:
+    """A report that is new, as it enters the carbon record. Raises Rejected."""
+    reading = _read(command, user, source, context, context.rules_of(user.id))
+    on = reading.on.isoformat()
+    worth, ripens_at, activity_id = reading.assess(), _ripens_at(reading), context.new_id()
+    entry = reading.entry(activity_id, worth, context.now)
+    weighing = Weighing(state, reading.user, context, entry)
+    weighing.check_room(reading.rules.game_on(reading.on).day_acts_max)
+    blocker, losers = weighing.blocker, weighing.losers()
+    if blocker is None:
+        periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
+        granted = weighing.grant(reading.rule, command.behaviour, periods, activity_id, worth.energy_g)
+        status = "recorded" if reading.is_late else "accepted"
+    else:
+        granted, status = Granted(0, (), worth.energy_g, "excluded"), "excluded"
     activity = Activity(
         id=activity_id,
         source=command.source,
         activity=command.activity,
-        user_id=user.id,
+        user_id=reading.user.id,
         behaviour=command.behaviour,
-        on=on.isoformat(),
+        on=on,
         at=command.at,
         quantity=str(command.quantity),
         unit=command.unit,
-        revision=(command.revision or 0) if behaviour.running_total else None,
+        revision=(command.revision or 0) if reading.behaviour.running_total else None,
         content=command.content,
-        status="recorded" if is_late else "accepted",
+        status=status,
         energy_g=granted.energy_g,
-        avoided_mg=worth.avoided_mg,
+        avoided_mg=worth.avoided_mg if blocker is None else 0,
         accepted_at=context.now,
         reversed_at=None,
+        evidence=reading.evidence.kind,
+        grade=reading.evidence.grade,
+        family=entry.family if entry else None,
         trace={**worth.trace, "granted": granted.trace()},
     )
-    ball = _new_ball(activity, behaviour, rule.ball, ripens_at) if granted.energy_g else None
-    accepted = ActivityAccepted(activity, ball, granted.periods if granted.energy_g else (), is_late)
-    reason = "late" if is_late else granted.reason
-    return Decision([accepted], _answer(command.activity, "accepted", activity, reason))
+    if blocker is not None:
+        note_weighed(activity, context.now, blocker.id)
+    elif losers:
+        activity.trace["excludes"] = [str(one.id) for one in losers]
+    policy = reading.rule.ball
+    ball = new_ball(activity, reading.behaviour, policy, ripens_at) if granted.energy_g else None
+    accepted = ActivityAccepted(
+        activity=activity,
+        ball=ball,
+        cap_periods=granted.periods,
+        is_late=reading.is_late and blocker is None,
+        entry=entry._replace(counts=blocker is None) if entry else None,
+        excluded_by=(blocker.source, blocker.activity) if blocker else None,
+    )
+    reason = "late" if accepted.is_late else granted.reason
+    events: list[object] = [*losers, accepted, *weighing.gainers()]
+    return Decision(events, _answer(command.activity, "accepted", activity, reason)), activity
 
 
-def _read(command: ReportActivity, user: User, context: Context, rules: RuleBook) -> _Reading:
+def _read(command: ReportActivity, user: User, source: Source, context: Context, rules: RuleBook) -> _Reading:
     """What these rules have in force for the report on the act's local day. Raises Rejected."""
     behaviour = rules.behaviours.get(command.behaviour)
     if behaviour is None:
@@ -184,7 +271,21 @@ def _read(command: ReportActivity, user: User, context: Context, rules: RuleBook
     rule = behaviour.on(on)
     if rule is None:
         raise Rejected("not_in_force", behaviour=command.behaviour, on=on.isoformat())
-    return _Reading(command, user, behaviour, rule, on, context, rules)
+    return _Reading(command, user, behaviour, rule, on, _evidence(behaviour, source, command), context, rules)
+
+
+def _evidence(behaviour: Behaviour, source: Source, command: ReportActivity) -> Evidence:
+    """What the act is shown by: the kind that is claimed, else the first that the source may claim. Raises Rejected."""
+    may = [one for one in behaviour.evidence if not source.evidence or one.kind in source.evidence]
+    for one in may:
+        if command.evidence in (None, one.kind):
+            return one
+    raise Rejected(
+        "wrong_evidence",
+        behaviour=behaviour.id,
+        evidence=command.evidence and command.evidence[:64],
+        known=[one.kind for one in may],
+    )
 
 
 def _ripens_at(reading: _Reading) -> int:
@@ -205,122 +306,31 @@ def _ripens_at(reading: _Reading) -> int:
     return max(due_at, context.now)
 
 
-def _new_ball(activity: Activity, behaviour: Behaviour, policy: BallPolicy, ripens_at: int) -> Ball:
-    floor_g, share_min_g, share_max_g = _bounds(activity.energy_g, policy)
-    return Ball(
-        id=activity.id,
-        owner=activity.user_id,
-        behaviour=activity.behaviour,
-        others_see=_shown_as(behaviour),
-        full_g=activity.energy_g,
-        remaining_g=activity.energy_g,
-        floor_g=floor_g,
-        share_min_g=share_min_g,
-        share_max_g=share_max_g,
-        avoided_mg=activity.avoided_mg,
-        ripens_at=ripens_at,
-        friends_from_at=ripens_at + policy.head_start_s * 1000,
-        expires_at=ripens_at + policy.life_h * HOUR_MS,
-        takers=[],
-    )
-
-
-def _shown_as(behaviour: Behaviour) -> str:
-    """What other viewers are told about the act: its category, the behaviour itself, or only grams."""
-    if behaviour.others_see == "category":
-        return behaviour.category
-    return behaviour.id if behaviour.others_see == "behaviour" else "grams"
-
-
-def _bounds(full_g: int, policy: BallPolicy) -> tuple[int, int, int]:
-    """Owner's floor (rounded up) and the bounds of a friend's share (at least one gram) of a full ball."""
-    floor_g = -(-full_g * policy.floor_pct // 100)
-    share_min_g = max(1, full_g * policy.share_min_pct // 100)
-    return floor_g, share_min_g, max(share_min_g, full_g * policy.share_max_pct // 100)
-
-
-# --- caps -----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Granted:
-    """What caps leave of the grams that an act is worth, which periods it uses, and why it is less."""
-
-    energy_g: int
-    periods: tuple[str, ...]
-    raw_g: int
-    reason: str | None = None
-    used_by: tuple[int, ...] = ()
-
-    def trace(self) -> dict[str, object]:
-        about: dict[str, object] = {"raw_g": self.raw_g, "energy_g": self.energy_g}
-        if self.energy_g and self.periods[2:]:
-            about[MORE_PERIODS] = list(self.periods[2:])
-        if self.reason is not None:
-            about |= {"reason": self.reason, "used_by": [str(act) for act in self.used_by]}
-        return about
-
-
-def _grant(state: GameState, reading: _Reading, worth: Assessment, known: Activity | None) -> _Granted:
-    """Gram caps cut, count caps refuse; `known` frees what an earlier revision of the same act holds."""
-    user, behaviour, raw_g = reading.user.id, reading.command.behaviour, worth.energy_g
-    if known is not None and known.energy_g:
-        periods = booked_periods(known.on, known.trace)
-    else:
-        periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
-    energy_g, reason, used_by = raw_g, None, ()
-    for period in periods:
-        name, limit_g, limit_count = limits_of(reading.rule.caps, period)
-        use = state.caps.get((user, behaviour, period)) or CapUse(user, behaviour, period, 0, 0, [])
-        own_g = known.energy_g if known is not None and known.id in use.acts else 0
-        others = [act for act in use.acts if known is None or act != known.id]
-        if limit_count is not None and len(others) >= limit_count and raw_g:
-            return _Granted(0, periods, raw_g, f"cap_{name}_count", tuple(others))
-        if limit_g is not None and limit_g - (use.used_g - own_g) < energy_g:
-            energy_g, reason, used_by = max(0, limit_g - (use.used_g - own_g)), f"cap_{name}_g", tuple(others)
-    return _Granted(energy_g, periods, raw_g, reason, used_by)
-
-
-def _use_caps(state: GameState, act: Activity, periods: tuple[str, ...], energy_delta_g: int) -> None:
-    """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
-    for period in periods:
-        key = (act.user_id, act.behaviour, period)
-        if state.caps.get(key) is None:
-            state.caps.add(key, CapUse(act.user_id, act.behaviour, period, 0, 0, []))
-        use = state.caps.rewrite(key)
-        use.used_g += energy_delta_g
-        if act.energy_g and act.id not in use.acts:
-            use.acts.append(act.id)
-        elif not act.energy_g and act.id in use.acts:
-            use.acts.remove(act.id)
-        use.used_count = len(use.acts)
-
-
 # --- revisions of a running total -----------------------------------------------------------------
 
 
-def _revise(
-    state: GameState, command: ReportActivity, known: Activity, user: User, context: Context
-) -> Decision:
+def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
+    command, context = reading.command, reading.context
     revision = command.revision or 0
-    told = state.revisions.get((known.id, revision))
-    if told is not None:
-        if told.content == command.content:
-            return Decision([], _answer(command.activity, "duplicate", known))
-        raise Rejected("activity_conflict")
-    reading = _read(command, user, context, context.rules_made_by(known.trace, user.id))
     if reading.on.isoformat() != known.on:
         raise Rejected("activity_conflict")
     worth = reading.assess()
     late = _too_late(state, reading, known)
-    if late is not None or known.status != "accepted" or revision < (known.revision or 0):
+    is_live = known.status in ("accepted", "excluded")
+    if late is not None or not is_live or revision < (known.revision or 0):
         recorded = RevisionRecorded(
             known.id, revision, str(command.quantity), command.content, context.now, True
         )
         return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
-    granted = _grant(state, reading, worth, known)
-    event, revised = _revision(state, reading, known, granted, worth)
-    return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
+    before = entry_of(state, known)
+    entry = reading.entry(known.id, worth, known.accepted_at) if before else None
+    weighing = Weighing(state, reading.user, context, entry)
+    losers = weighing.losers()
+    event, revised = _revision(state, reading, known, weighing, entry, worth)
+    events: list[object] = [*losers, event, *weighing.gainers()]
+    return Decision(
+        events, _answer(command.activity, "accepted", revised, event.trace["granted"].get("reason"))
+    )
 
 
 def _too_late(state: GameState, reading: _Reading, known: Activity) -> str | None:
@@ -331,14 +341,35 @@ def _too_late(state: GameState, reading: _Reading, known: Activity) -> str | Non
 
 
 def _revision(
-    state: GameState, reading: _Reading, known: Activity, granted: _Granted, worth: Assessment
+    state: GameState,
+    reading: _Reading,
+    known: Activity,
+    weighing: Weighing,
+    entry: Entry | None,
+    worth: Assessment,
 ) -> tuple[ActivityRevised, Activity]:
     """The fact that the total has changed, and the activity as it stands after it."""
-    command, policy = reading.command, reading.rule.ball
-    revised = replace(known, energy_g=granted.energy_g, avoided_mg=worth.avoided_mg)
-    needs_ball = granted.energy_g > 0 and state.balls.get(known.id) is None
-    ball = _new_ball(revised, reading.behaviour, policy, _ripens_at(reading)) if needs_ball else None
-    floor_g, share_min_g, share_max_g = _bounds(granted.energy_g, policy)
+    command, policy, blocker = reading.command, reading.rule.ball, weighing.blocker
+    old_ball = state.balls.get(known.id)
+    gone_g = known.energy_g - (
+        old_ball.remaining_g if old_ball else 0
+    )  # collected before another act excluded it
+    periods = periods_of_act(known, reading.rule.caps)
+    if blocker is None:
+        weighing.room.release(command.behaviour, periods, known.id, known.energy_g)
+        granted = weighing.grant(reading.rule, command.behaviour, periods, known.id, worth.energy_g, gone_g)
+    else:
+        weighing.give_up(known, gone_g)
+        granted = Granted(gone_g, periods, worth.energy_g, "excluded")
+    revised = replace(
+        known,
+        energy_g=granted.energy_g,
+        avoided_mg=worth.avoided_mg if blocker is None else 0,
+        status="accepted" if blocker is None else "excluded",
+    )
+    needs_ball = granted.energy_g > 0 and old_ball is None
+    ball = new_ball(revised, reading.behaviour, policy, _ripens_at(reading)) if needs_ball else None
+    floor_g, share_min_g, share_max_g = bounds(granted.energy_g, policy)
     event = ActivityRevised(
         source=command.source,
         activity=command.activity,
@@ -348,14 +379,20 @@ def _revision(
         quantity=str(command.quantity),
         content=command.content,
         energy_delta_g=granted.energy_g - known.energy_g,
-        avoided_delta_mg=worth.avoided_mg - known.avoided_mg,
+        avoided_delta_mg=revised.avoided_mg - known.avoided_mg,
         ball=ball,
         floor_g=floor_g,
         share_min_g=share_min_g,
         share_max_g=share_max_g,
-        cap_periods=granted.periods,
+        cap_periods=periods,
         trace={**worth.trace, "granted": granted.trace()},
         at=reading.context.now,
+        status=revised.status,
+        evidence=reading.evidence.kind,
+        grade=reading.evidence.grade,
+        entry=entry._replace(counts=blocker is None) if entry else None,
+        excluded_by=(blocker.source, blocker.activity) if blocker else None,
+        excluded_by_id=blocker.id if blocker else None,
     )
     return event, revised
 
@@ -367,7 +404,7 @@ def reverse_touches(command: ReverseActivity, state: GameState) -> Iterator[Touc
     name = (command.source, command.activity)
     yield Touch("activities", name)
     if name in state.activities and (known := state.activities.get(name)) is not None:
-        yield from _known_touches(known)
+        yield from _known_touches(known, state)
 
 
 def reverse(state: GameState, command: ReverseActivity, context: Context) -> Decision:
@@ -392,6 +429,8 @@ def reverse(state: GameState, command: ReverseActivity, context: Context) -> Dec
         cap_periods=booked_periods(known.on, known.trace),
         at=context.now,
     )
+    weighing = Weighing(state, state.users[known.user_id], context, entry_of(state, known), is_gone=True)
+    weighing.room.release(known.behaviour, event.cap_periods, known.id, known.energy_g)
     reply: dict[str, object] = {
         "id": command.activity,
         "status": "reversed",
@@ -399,64 +438,4 @@ def reverse(state: GameState, command: ReverseActivity, context: Context) -> Dec
         "avoided_mg": 0,
         "owed_g": taken_g,
     }
-    return Decision([event], reply)
-
-
-# --- evolve ---------------------------------------------------------------------------------------
-
-
-def accepted(state: GameState, event: ActivityAccepted) -> None:
-    act, ball = event.activity, event.ball
-    state.activities.add((act.source, act.activity), act)
-    if act.revision is not None:
-        revision = Revision(act.id, act.revision, act.quantity, act.content, True, act.accepted_at)
-        state.revisions.add((act.id, act.revision), revision)
-    if ball is not None:
-        state.balls.add(ball.id, ball)
-        if event.is_late:
-            ball.remaining_g = 0
-            ball.expires_at = ball.ripens_at
-    state.users.edit(act.user_id).avoided_mg += act.avoided_mg
-    _use_caps(state, act, event.cap_periods, act.energy_g)
-
-
-def revised(state: GameState, event: ActivityRevised) -> None:
-    act = state.activities.rewrite((event.source, event.activity))
-    act.revision, act.quantity, act.content = event.revision, event.quantity, event.content
-    act.energy_g += event.energy_delta_g
-    act.avoided_mg += event.avoided_delta_mg
-    act.trace = event.trace
-    revision = Revision(act.id, event.revision, event.quantity, event.content, True, event.at)
-    state.revisions.add((act.id, event.revision), revision)
-    state.users.edit(act.user_id).avoided_mg += event.avoided_delta_mg
-    if event.ball is not None:
-        state.balls.add(act.id, event.ball)
-    elif state.balls.get(act.id) is not None:
-        ball = state.balls.rewrite(act.id)
-        ball.full_g += event.energy_delta_g
-        ball.remaining_g += event.energy_delta_g
-        ball.avoided_mg = act.avoided_mg
-        ball.floor_g, ball.share_min_g, ball.share_max_g = (
-            event.floor_g,
-            event.share_min_g,
-            event.share_max_g,
-        )
-    _use_caps(state, act, event.cap_periods, event.energy_delta_g)
-
-
-def recorded(state: GameState, event: RevisionRecorded) -> None:
-    revision = Revision(event.id, event.revision, event.quantity, event.content, False, event.at)
-    state.revisions.add((event.id, event.revision), revision)
-
-
-def reversed_(state: GameState, event: ActivityReversed) -> None:
-    act = state.activities.rewrite((event.source, event.activity))
-    freed_g = act.energy_g
-    act.status, act.reversed_at = "reversed", event.at
-    user = state.users.edit(event.user)
-    user.avoided_mg -= event.avoided_mg
-    user.debt_g += event.owed_g
-    if event.from_ball_g or state.balls.get(event.id) is not None:
-        state.balls.edit(event.id).remaining_g -= event.from_ball_g
-    act.energy_g = act.avoided_mg = 0
-    _use_caps(state, act, event.cap_periods, -freed_g)
+    return Decision([event, *weighing.losers(), *weighing.gainers()], reply)

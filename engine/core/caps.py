@@ -1,18 +1,21 @@
-"""Which periods' caps an activity uses, and what each of them admits.
+"""Caps of an activity's periods: what they leave of the grams that acts are worth, and who uses them.
 
 A period is a text: a day 2026-11-23, a month 2026-11, a year 2026, or a month of one account 2026-11/<digest>.
 The day and month are always booked, so that a cap may begin within a month; the year and the account only where
 they are capped, so that no row grows for a year without need. A cap of the year that begins within a year counts
-the acts from then on.
+the acts from then on. Gram caps cut, count caps refuse. Knows nothing of how grams are worked out, nor of balls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from engine.core.rules import Caps
+from engine.core.rules import BehaviourInForce, Caps
+from engine.core.sent import ACCOUNT
+from engine.core.state import Activity, CapUse, GameState
 
 MORE_PERIODS = "more_periods"  # in a trace: the periods that an act uses beside its day and month
 
@@ -46,3 +49,118 @@ def limits_of(caps: Caps, period: str) -> tuple[str, int | None, int | None]:
     if len(period) == len("2026-11"):
         return "month", caps.month_g, caps.month_count
     return "day", caps.day_g, caps.day_count
+
+
+def periods_of_act(act: Activity, caps: Caps) -> tuple[str, ...]:
+    """The periods that an act has booked, or would book anew if it holds nothing."""
+    if act.energy_g:
+        return booked_periods(act.on, act.trace)
+    return capped_periods(caps, date.fromisoformat(act.on), act.trace.get(ACCOUNT))
+
+
+@dataclass(slots=True)
+class Granted:
+    """What caps leave of the grams that an act is worth, which periods it uses, and why it is less.
+
+    `kept_g` is what other reports of the same act have paid out already: it is not granted again.
+    """
+
+    energy_g: int
+    periods: tuple[str, ...]
+    raw_g: int
+    reason: str | None = None
+    used_by: tuple[int, ...] = ()
+    kept_g: int = 0
+
+    def trace(self) -> dict[str, object]:
+        """As the act's trace keeps it."""
+        about: dict[str, object] = {"raw_g": self.raw_g, "energy_g": self.energy_g}
+        if self.energy_g and self.periods[2:]:
+            about[MORE_PERIODS] = list(self.periods[2:])
+        if self.kept_g:
+            about["kept_g"] = self.kept_g
+        if self.reason is not None:
+            about |= {"reason": self.reason, "used_by": [str(act) for act in self.used_by]}
+        return about
+
+
+class Room:
+    """The caps of one user while a command is decided: each grant and each release counts for the next."""
+
+    def __init__(self, state: GameState, user: int) -> None:
+        self._state = state
+        self._user = user
+        self._uses: dict[tuple[str, str], CapUse] = {}
+
+    def _use(self, behaviour: str, period: str) -> CapUse:
+        """A copy of the row, for this command to change."""
+        place = (behaviour, period)
+        if place not in self._uses:
+            row = self._state.caps.get((self._user, behaviour, period))
+            self._uses[place] = (
+                CapUse(self._user, behaviour, period, row.used_g, row.used_count, list(row.acts))
+                if row
+                else CapUse(self._user, behaviour, period, 0, 0, [])
+            )
+        return self._uses[place]
+
+    def release(
+        self, behaviour: str, periods: Sequence[str], act: int, energy_g: int, keeps_g: int = 0
+    ) -> None:
+        """An act gives back all of its grams but `keeps_g`; with none left it frees its slot."""
+        for period in periods:
+            use = self._use(behaviour, period)
+            if act in use.acts:
+                use.used_g -= energy_g - keeps_g
+                if not keeps_g:
+                    use.acts.remove(act)
+
+    def grant(
+        self,
+        rule: BehaviourInForce,
+        behaviour: str,
+        periods: tuple[str, ...],
+        act: int,
+        raw_g: int,
+        kept_g: int = 0,
+        least_g: int = 0,
+    ) -> Granted:
+        """What an act that holds nothing is given of the grams that it is worth; never below `least_g`, which were
+        collected from it.
+        """
+        worth_g = max(0, raw_g - kept_g)
+        energy_g, reason, used_by = worth_g, None, ()
+        for period in periods:
+            name, limit_g, limit_count = limits_of(rule.caps, period)
+            use = self._use(behaviour, period)
+            others = [one for one in use.acts if one != act]
+            if limit_count is not None and len(others) >= limit_count and worth_g:
+                return Granted(0, (), raw_g, f"cap_{name}_count", tuple(others), kept_g)
+            if limit_g is not None and limit_g - use.used_g < energy_g:
+                energy_g, reason, used_by = max(0, limit_g - use.used_g), f"cap_{name}_g", tuple(others)
+        energy_g = max(energy_g, least_g)
+        granted = Granted(energy_g, periods if energy_g else (), raw_g, reason, used_by, kept_g)
+        self._book(behaviour, granted, act)
+        return granted
+
+    def _book(self, behaviour: str, granted: Granted, act: int) -> None:
+        for period in granted.periods:
+            use = self._use(behaviour, period)
+            use.used_g += granted.energy_g
+            if act not in use.acts:
+                use.acts.append(act)
+
+
+def use_caps(state: GameState, act: Activity, periods: Sequence[str], energy_delta_g: int) -> None:
+    """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
+    for period in periods:
+        key = (act.user_id, act.behaviour, period)
+        if state.caps.get(key) is None:
+            state.caps.add(key, CapUse(act.user_id, act.behaviour, period, 0, 0, []))
+        use = state.caps.rewrite(key)
+        use.used_g += energy_delta_g
+        if act.energy_g and act.id not in use.acts:
+            use.acts.append(act.id)
+        elif not act.energy_g and act.id in use.acts:
+            use.acts.remove(act.id)
+        use.used_count = len(use.acts)

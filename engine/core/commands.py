@@ -62,6 +62,18 @@ class CloseAccount:
 
 
 @dataclass(slots=True)
+class SourceAbout:
+    """What a source states of itself. `reduction_owner`: user, operator or none; `refresh_h`: how often it reports."""
+
+    categories: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    refresh_h: int | None = None
+    contact: str | None = None
+    reduction_owner: str = "none"
+    may_be_sold: bool = False
+
+
+@dataclass(slots=True)
 class AddSource:
     """Register who may report which behaviours; `secret` signs its requests."""
 
@@ -70,6 +82,8 @@ class AddSource:
     name: str
     secret: str
     behaviours: tuple[str, ...]
+    evidence: tuple[str, ...] = ()  # the kinds that it may claim; none named: any
+    about: SourceAbout = field(default_factory=SourceAbout)
 
 
 @dataclass(slots=True)
@@ -124,6 +138,9 @@ class ReportActivity:
     on: date | None = None
     revision: int | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
+    evidence: str | None = (
+        None  # one of the kinds in the behaviour's rule; the first of them where it is not said
+    )
 
 
 @dataclass(slots=True)
@@ -133,6 +150,51 @@ class ReverseActivity:
     source: str
     activity: str
     reason: str = ""
+
+
+@dataclass(slots=True)
+class KeepPhoto:
+    """What an upload showed: `sha256` of the bytes as sent, `looks` the perceptual hash (16 hex digits).
+
+    `file` names what is stored (SHA-256 of the stripped picture); `alike` are photos that look the same.
+    """
+
+    user: int
+    sha256: str
+    file: str
+    width: int
+    height: int
+    looks: str
+    alike: tuple[str, ...] = ()
+    taken_at: int | None = None
+    latitude_e6: int | None = None  # millionths of a degree
+    longitude_e6: int | None = None
+
+
+@dataclass(slots=True)
+class SubmitActivity:
+    """A user shows an act of their own with a photo that was uploaded before."""
+
+    key: Key
+    user: int
+    behaviour: str
+    quantity: Decimal
+    unit: str
+    photo: str
+    at: int | None = None
+    on: date | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ReviewActivity:
+    """A person has looked at what was shown; `by` says who."""
+
+    key: Key | None
+    activity: int
+    accept: bool
+    by: str
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -247,6 +309,9 @@ Command = (
     | WithdrawLink
     | ReportActivity
     | ReverseActivity
+    | KeepPhoto
+    | SubmitActivity
+    | ReviewActivity
     | CollectEnergy
     | BookExpiry
     | RequestFriend

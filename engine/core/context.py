@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.core.canary import Canary
-from engine.core.rules import RuleBook
+from engine.core.rules import Behaviour, RuleBook
 
 DRAW_MAX = 2**64
 
@@ -30,11 +30,10 @@ class Context:
         canary = self.canary
         return canary.rules if canary is not None and canary.has(user) else self.rules
 
-    def knows_behaviour(self, behaviour: str) -> bool:
-        """Whether a rulebook that is in force for anybody has the behaviour."""
-        return behaviour in self.rules.behaviours or (
-            self.canary is not None and behaviour in self.canary.rules.behaviours
-        )
+    def versions_of(self, behaviour: str) -> list[Behaviour]:
+        """The behaviour as the rulebooks have it that are in force for anybody."""
+        books = [self.rules] if self.canary is None else [self.rules, self.canary.rules]
+        return [book.behaviours[behaviour] for book in books if behaviour in book.behaviours]
 
     def rules_made_by(self, trace: Mapping[str, object], user: int) -> RuleBook:
         """The rulebook that made a ball, by its trace; where it was not kept, the one in force for the user."""

@@ -20,6 +20,7 @@ CODES: dict[str, str] = {
     "source_exists": "A source with this id is already registered.",
     "source_not_allowed": "The source may not report this behaviour.",
     "not_linked": "No live consent joins this subject to an account for this behaviour.",
+    "bad_source": "What the source states of itself does not fit together; `field` says where.",
     "subject_taken": "This subject is already linked to an account.",
     "behaviours_missing": "A link names at least one behaviour that the source may report.",
     # activities
@@ -36,6 +37,18 @@ CODES: dict[str, str] = {
     "activity_conflict": "The activity id is known with other content.",
     "unknown_activity": "The source has reported no such activity.",
     "activity_reversed": "The activity was reversed by its source.",
+    "wrong_evidence": "The behaviour does not know this kind of evidence, or the source may not claim it.",
+    "too_many_acts": "The user's acts of that day that must be compared with each other are at their limit.",
+    # acts that users show
+    "photo_invalid": "The body is no photo that can be read: JPEG, PNG or WebP of one picture.",
+    "photo_too_large": "The photo has more pixels than this server takes.",
+    "too_many_photos": "The user's uploads of today are at their limit.",
+    "photo_reused": "This photo was shown before.",
+    "unknown_photo": "The user has uploaded no such photo.",
+    "not_shown": "The behaviour's rule knows no evidence that a user could show.",
+    "too_many_shown": "The acts that the user may show of one day are at their limit.",
+    "unknown_review": "There is no such activity to be looked at.",
+    "review_decided": "Somebody has looked at this activity and decided otherwise.",
     # balls
     "unknown_ball": "The forest has no such ball.",
     "not_ripe": "The ball is still growing.",

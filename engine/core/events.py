@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from engine.core.exclusion import Entry
+from engine.core.shown import Photo, Review
 from engine.core.state import Activity, Ball, Commitment, Link, Source, Tree
 
 
@@ -42,6 +44,8 @@ class AccountErased:
     reference: str | None
     friends: list[tuple[int, int, str]]  # (user, friend, state) rows that go
     links: list[tuple[str, str]]
+    photos: list[str] = field(default_factory=list)
+    reviews: list[int] = field(default_factory=list)  # those that wait
 
 
 @dataclass(slots=True)
@@ -62,13 +66,16 @@ class LinkChanged:
 class ActivityAccepted:
     """An act entered the carbon record and, where it is worth grams, became a ball.
 
-    `cap_g` and `cap_periods` say what of the caps it used; `is_late` balls are booked expired at once.
+    `cap_periods` say which caps it used; `is_late` balls are booked expired at once. `entry`: how it is compared with
+    other acts; `excluded_by` (source, activity) is the act that counts in its place.
     """
 
     activity: Activity
     ball: Ball | None
     cap_periods: tuple[str, ...]
     is_late: bool = False
+    entry: Entry | None = None
+    excluded_by: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)
@@ -90,6 +97,49 @@ class ActivityRevised:
     share_max_g: int
     cap_periods: tuple[str, ...]
     trace: dict[str, object]
+    at: int
+    status: str = "accepted"
+    evidence: str | None = None
+    grade: str | None = None
+    entry: Entry | None = None
+    excluded_by: tuple[str, str] | None = None
+    excluded_by_id: int | None = None
+
+
+@dataclass(slots=True)
+class ActivityExcluded:
+    """A better report of the same act came: what nobody has collected and all avoided emissions go back.
+
+    `by` (source, activity) counts in its place, `by_id` is its id. What was collected stays.
+    """
+
+    source: str
+    activity: str
+    id: int
+    user: int
+    period: str
+    by: tuple[str, str]
+    by_id: int
+    from_ball_g: int
+    avoided_mg: int
+    cap_periods: tuple[str, ...]
+    at: int
+
+
+@dataclass(slots=True)
+class ActivityRestored:
+    """What excluded the act counts no more, or less than it did: the act is given what it is worth without it."""
+
+    source: str
+    activity: str
+    id: int
+    user: int
+    period: str
+    energy_g: int
+    avoided_mg: int
+    ball: Ball | None  # the whole ball, new or as it is then
+    cap_periods: tuple[str, ...]
+    granted: dict[str, object]
     at: int
 
 
@@ -119,6 +169,25 @@ class ActivityReversed:
     avoided_mg: int
     cap_periods: tuple[str, ...]
     at: int
+
+
+@dataclass(slots=True)
+class PhotoKept:
+    photo: Photo
+
+
+@dataclass(slots=True)
+class ReviewOpened:
+    """A person is to look at what a user has shown."""
+
+    review: Review
+
+
+@dataclass(slots=True)
+class ReviewDecided:
+    """The review as it is now; what was refused is reversed by an event of its own."""
+
+    review: Review
 
 
 @dataclass(slots=True)
@@ -210,8 +279,13 @@ Event = (
     | LinkChanged
     | ActivityAccepted
     | ActivityRevised
+    | ActivityExcluded
+    | ActivityRestored
     | RevisionRecorded
     | ActivityReversed
+    | PhotoKept
+    | ReviewOpened
+    | ReviewDecided
     | EnergyCollected
     | EnergyExpired
     | FriendAsked

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from engine.core import accounts, activities, energy, friends, redeem
+from engine.core import accounts, activities, energy, friends, recording, redeem, showing
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.context import Context
@@ -36,6 +36,9 @@ RULES: Mapping[type, Rule] = {
     c.WithdrawLink: Rule(accounts.link_touches, accounts.withdraw_link),
     c.ReportActivity: Rule(activities.report_touches, activities.report),
     c.ReverseActivity: Rule(activities.reverse_touches, activities.reverse),
+    c.KeepPhoto: Rule(showing.keep_touches, showing.keep_photo),
+    c.SubmitActivity: Rule(showing.submit_touches, showing.submit_activity),
+    c.ReviewActivity: Rule(showing.review_touches, showing.review_activity),
     c.CollectEnergy: Rule(energy.collect_touches, energy.collect, is_direct=True),
     c.BookExpiry: Rule(energy.expiry_touches, energy.book_expiry, is_direct=True),
     c.RequestFriend: Rule(friends.touches, friends.request),
@@ -55,10 +58,15 @@ EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
     e.AccountErased: accounts.erased,
     e.SourceChanged: accounts.source_changed,
     e.LinkChanged: accounts.link_changed,
-    e.ActivityAccepted: activities.accepted,
-    e.ActivityRevised: activities.revised,
-    e.RevisionRecorded: activities.recorded,
-    e.ActivityReversed: activities.reversed_,
+    e.ActivityAccepted: recording.accepted,
+    e.ActivityRevised: recording.revised,
+    e.ActivityExcluded: recording.excluded,
+    e.ActivityRestored: recording.restored,
+    e.RevisionRecorded: recording.recorded,
+    e.ActivityReversed: recording.reversed_,
+    e.PhotoKept: showing.photo_kept,
+    e.ReviewOpened: showing.review_opened,
+    e.ReviewDecided: showing.review_decided,
     e.EnergyCollected: energy.collected,
     e.EnergyExpired: energy.expired,
     e.FriendAsked: friends.asked,

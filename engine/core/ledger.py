@@ -67,6 +67,22 @@ def _reversed(event: e.ActivityReversed) -> list[Transfer]:
     ]
 
 
+def _excluded(event: e.ActivityExcluded) -> list[Transfer]:
+    reason = f"excluded:{event.id}"
+    return [
+        Transfer(f"ball:{event.id}", "reversed", ENERGY, event.from_ball_g, reason),
+        Transfer(f"carbon:{event.user}", "reversed", AVOIDED, event.avoided_mg, reason),
+    ]
+
+
+def _restored(event: e.ActivityRestored) -> list[Transfer]:
+    reason = f"restored:{event.id}"
+    return [
+        Transfer("mint", f"ball:{event.id}", ENERGY, event.energy_g, reason),
+        Transfer("mint", f"carbon:{event.user}", AVOIDED, event.avoided_mg, reason),
+    ]
+
+
 def _collected(event: e.EnergyCollected) -> list[Transfer]:
     ball, gained_g = f"ball:{event.ball}", event.energy_g - event.repaid_g
     moves = [Transfer(ball, f"wallet:{event.collector}", ENERGY, gained_g, "collected")]
@@ -104,6 +120,8 @@ _RULES: dict[type, Callable[[Any], list[Transfer]]] = {
     e.ActivityAccepted: _accepted,
     e.ActivityRevised: _revised,
     e.ActivityReversed: _reversed,
+    e.ActivityExcluded: _excluded,
+    e.ActivityRestored: _restored,
     e.EnergyCollected: _collected,
     e.EnergyExpired: _expired,
     e.ProgrammeFunded: _funded,

@@ -18,6 +18,8 @@ from engine.core.values import Dated, Reference, Value
 CATEGORIES = ("green-travel", "avoided-trips", "reuse", "less-paper-and-plastic", "energy-efficiency")
 OTHERS_SEE = ("category", "behaviour", "grams")
 RIPENS = ("after", "morning")
+REDUCTION_OWNERS = ("user", "operator", "none")
+USER_SHOWN_GRADE = "D"  # the user's word: the grade of what only the user can show
 GRANULARITIES = ("individual", "pooled")
 
 
@@ -114,10 +116,17 @@ class Behaviour:
     evidence: tuple[Evidence, ...]
     scenario: Mapping[str, str]
     history: Dated[BehaviourInForce | None]
+    excludes: str = "nothing"  # which acts of the family exclude each other: see engine.core.exclusion
 
     def on(self, on: date) -> BehaviourInForce | None:
         """What is in force on the day; None when the behaviour is not."""
         return self.history.on(on)
+
+    def evidence_of(self, kind: str | None) -> Evidence | None:
+        """The evidence of the kind, the first where none is named; None where the rule knows no such kind."""
+        if kind is None:
+            return self.evidence[0]
+        return next((one for one in self.evidence if one.kind == kind), None)
 
 
 # --- game, species, programmes ----------------------------------------------------------------------
@@ -140,6 +149,10 @@ class GameSettings:
     friends_max: int
     collect_balls_max: int
     forest_balls_max: int
+    overlap_window_s: int
+    day_acts_max: int
+    shown_day_max: int
+    review_share_pct: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from engine.core.shown import Photo, Review, ShownDay
+
 Row = TypeVar("Row")
 K = TypeVar("K", bound=Hashable)
 
@@ -258,11 +260,14 @@ class Activity:
     unit: str
     revision: int | None
     content: str
-    status: str  # accepted | recorded | reversed
+    status: str  # accepted | recorded | excluded | reversed
     energy_g: int
     avoided_mg: int
     accepted_at: int
     reversed_at: int | None
+    evidence: str | None = None
+    grade: str | None = None
+    family: str | None = None  # set where other acts of the family may exclude it: it stands in `occasions`
     trace: dict[str, Any] = field(default_factory=dict)
 
 
@@ -291,6 +296,18 @@ class CapUse:
 
 
 @dataclass(slots=True)
+class Occasions:
+    """The acts of one user and day (or month) that may exclude each other; see `exclusion.Entry` for each of `acts`.
+
+    The one row that says which of them count, so that avoided emissions of an act are issued once.
+    """
+
+    user_id: int
+    period: str  # a day 2026-11-23, or a month 2026-11 where months are compared
+    acts: list[list[Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Source:
     """Who may report which behaviours."""
 
@@ -301,6 +318,10 @@ class Source:
     old_until_at: int | None
     behaviours: list[str]
     added_at: int
+    evidence: list[str] = field(default_factory=list)  # the kinds that it may claim; none named: any
+    about: dict[str, Any] = field(
+        default_factory=dict
+    )  # what it states of itself; see `commands.SourceAbout`
 
 
 @dataclass(slots=True)
@@ -381,6 +402,10 @@ GAME_SHELVES = (
     ShelfKind("activities", Activity, ("source", "activity")),
     ShelfKind("revisions", Revision, ("activity_id", "revision")),
     ShelfKind("caps", CapUse, ("user_id", "behaviour", "period")),
+    ShelfKind("occasions", Occasions, ("user_id", "period")),
+    ShelfKind("photos", Photo, ("sha256",)),
+    ShelfKind("shown_days", ShownDay, ("user_id", "on")),
+    ShelfKind("shown_reviews", Review, ("activity_id",)),
     ShelfKind("sources", Source, ("id",)),
     ShelfKind("links", Link, ("source", "subject")),
     ShelfKind("friends", Friend, ("user_id", "friend_id")),
@@ -400,6 +425,10 @@ class GameState(State):
     activities: Shelf[tuple[str, str], Activity]
     revisions: Shelf[tuple[int, int], Revision]
     caps: Shelf[tuple[int, str, str], CapUse]
+    occasions: Shelf[tuple[int, str], Occasions]
+    photos: Shelf[str, Photo]
+    shown_days: Shelf[tuple[int, str], ShownDay]
+    shown_reviews: Shelf[int, Review]
     sources: Shelf[str, Source]
     links: Shelf[tuple[str, str], Link]
     friends: Shelf[tuple[int, int], Friend]

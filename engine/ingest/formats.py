@@ -22,7 +22,7 @@ FITBIT_SOURCE = "fitbit-file"
 DELIMITERS = ",;\t"
 ATTRIBUTE_PREFIX = "attributes."
 NUMBER_CHARACTERS_MAX = 40
-FIELDS = ("id", "subject", "behaviour", "at", "on", "quantity", "unit", "revision")
+FIELDS = ("id", "subject", "behaviour", "at", "on", "quantity", "unit", "revision", "evidence")
 
 Read = Callable[[int], None]
 

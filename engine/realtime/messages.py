@@ -63,8 +63,17 @@ class Taken(Message):
     energy_g: Grams
 
 
+class Evidence(Message):
+    """What an act is shown by; A is settled by a third party, D the user's word."""
+
+    kind: str
+    grade: Literal["A", "B", "C", "D"]
+
+
 class Activity(Message):
-    """One line of a user's carbon book. `ball` is there where it was worth energy."""
+    """One line of a user's carbon book. `ball` is there where it was worth energy. `excluded`: a better report of the
+    same act counts in its place.
+    """
 
     id: IdText
     behaviour: str
@@ -75,8 +84,9 @@ class Activity(Message):
     unit: str
     energy_g: Grams
     avoided_mg: Milligrams
-    status: Literal["accepted", "recorded", "reversed"]
+    status: Literal["accepted", "recorded", "excluded", "reversed"]
     accepted_at: Instant
+    evidence: Evidence | msgspec.UnsetType = msgspec.UNSET
     at: Instant | msgspec.UnsetType = msgspec.UNSET
     ball: IdText | msgspec.UnsetType = msgspec.UNSET
 
@@ -290,6 +300,18 @@ class TreesReply(Message):
     more: bool
 
 
+class SubmitReply(Message):
+    """What a shown act came to. `reason`: why it is worth less than it might be (`excluded`, `late`, a cap)."""
+
+    id: str
+    status: Literal["accepted"]
+    energy_g: Grams
+    avoided_mg: Milligrams
+    activity: IdText
+    ball: IdText | msgspec.UnsetType = msgspec.UNSET
+    reason: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Refusal(msgspec.Struct):
     """The game's no: a code, and fields that explain it."""
 
@@ -317,6 +339,7 @@ REPLIES: dict[str, type[Message]] = {
     "forest.get": ForestReply,
     "ball.collect": CollectReply,
     "activity.list": ActivitiesReply,
+    "activity.submit": SubmitReply,
     "friend.list": FriendsReply,
     "friend.request": FriendReply,
     "friend.answer": FriendReply,

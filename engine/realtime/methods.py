@@ -7,12 +7,16 @@ decimal strings on the wire and integers inside; keys are UUIDv7 made by the cli
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Protocol
 
 import msgspec
 
 from engine.core import commands
+from engine.core.errors import Rejected
 from engine.realtime.channels import parse_id
+from engine.reported import ATTRIBUTES_MAX, AttributeValue, at_of, is_sane
 
 BALLS_PER_COLLECT_MAX = 50
 ACTIVITIES_PER_PAGE_MAX = 100
@@ -64,6 +68,21 @@ class ActivityList(Params):
 
     before: Id | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=ACTIVITIES_PER_PAGE_MAX)] = 50
+
+
+class ActivitySubmit(Params):
+    """An act of one's own, shown by a photo that was uploaded before (`POST /v1/photos`); `at` or `on` as the
+    behaviour's rule asks.
+    """
+
+    key: IdempotencyKey
+    behaviour: Slug
+    quantity: Decimal
+    unit: Annotated[str, msgspec.Meta(max_length=SLUG_CHARS_MAX)]
+    photo: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$", description="as the upload named it")]
+    at: Annotated[str, msgspec.Meta(max_length=SLUG_CHARS_MAX, description="RFC 3339")] | None = None
+    on: date | None = None
+    attributes: Annotated[dict[Slug, AttributeValue], msgspec.Meta(max_length=ATTRIBUTES_MAX)] = {}
 
 
 class FriendTarget(Params):
@@ -180,6 +199,29 @@ def _collect(user: int, params: BallCollect) -> object:
     )
 
 
+def _submit(user: int, params: ActivitySubmit) -> object:
+    if not is_sane(params.quantity):
+        raise BadParams("quantity is a number of a sane size")
+    return commands.SubmitActivity(
+        key=params.key.lower(),
+        user=user,
+        behaviour=params.behaviour,
+        quantity=params.quantity,
+        unit=params.unit,
+        photo=params.photo,
+        at=_instant(params.at),
+        on=params.on,
+        attributes=params.attributes,
+    )
+
+
+def _instant(text: str | None) -> int | None:
+    try:
+        return at_of(text)
+    except Rejected as problem:
+        raise BadParams("at is RFC 3339, 2026-11-23T07:00:00Z, from 2000 to 2199") from problem
+
+
 def _request(user: int, params: FriendTarget) -> object:
     return commands.RequestFriend(params.key.lower(), user, _id(params.user))
 
@@ -234,6 +276,7 @@ METHODS: dict[str, Method] = {
         _read("forest.get", ForestGet, _forest),
         _write("ball.collect", BallCollect, _collect),
         _read("activity.list", ActivityList, _activities),
+        _write("activity.submit", ActivitySubmit, _submit),
         _read("friend.list", Nothing, _friends),
         _write("friend.request", FriendTarget, _request),
         _write("friend.answer", FriendAnswer, _answer),

@@ -54,6 +54,20 @@ def check_behaviour(
     yield from _check_examples(file)
 
 
+def check_family(file: m.BehaviourFile, behaviours: Mapping[str, m.BehaviourFile]) -> Findings:
+    """Acts that are compared by month and acts that are not lie in other rows: a family has the ones or the others."""
+    if file.excludes != "month":
+        return
+    for name, other in sorted(behaviours.items()):
+        if other.family is not None and other.family == file.family and other.excludes != "month":
+            yield Finding(
+                ("excludes",),
+                f"month, where {name} of the same family does not say so",
+                "month in all behaviours of a family, or in none",
+                f"write excludes: month in {name}, too",
+            )
+
+
 def _check_cover(file: m.BehaviourFile) -> Findings:
     """Values that a formula needs are in force from the behaviour's first day on; caps may come later."""
     first = file.in_force.from_

@@ -118,7 +118,17 @@ def behaviour(file: m.BehaviourFile, game: GameRules, factors: Mapping[str, Fact
         evidence=tuple(Evidence(row.kind, row.grade, row.what) for row in file.evidence),
         scenario=file.scenario.model_dump(),
         history=Dated(tuple(day for day, _ in history), tuple(rules for _, rules in history)),
+        excludes=excludes_of(file),
     )
+
+
+def excludes_of(file: m.BehaviourFile) -> str:
+    """Which acts of its family exclude each other."""
+    if file.excludes is not None:
+        return file.excludes
+    if file.running_total:
+        return "day"
+    return "nothing" if file.family is None else "overlap"
 
 
 # --- the rest ---------------------------------------------------------------------------------------

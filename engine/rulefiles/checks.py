@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from engine.core.dimensions import KNOWN, Dimension, UnknownUnit, dimension
+from engine.core.exclusion import WINDOW_S_MAX
 from engine.rulefiles import building as rulebuild
 from engine.rulefiles import models as m
 from engine.rulefiles.reading import TreePath
@@ -44,6 +45,10 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "friends_max": (1, 100_000),
     "collect_balls_max": (1, 1_000),
     "forest_balls_max": (1, 10_000),
+    "overlap_window_s": (0, WINDOW_S_MAX),
+    "day_acts_max": (1, 200),
+    "shown_day_max": (0, 1000),
+    "review_share_pct": (0, 100),
     "energy_g": WHOLE_G,
     "unit_price_minor": (0, 10**9),
     "order_min_trees": (1, 10**9),

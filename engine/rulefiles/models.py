@@ -336,7 +336,14 @@ class BehaviourFile(Strict):
     )
     family: Id | None = Field(
         default=None,
-        description="acts of one family exclude each other when they overlap; the id, when left out",
+        description="acts of one family exclude each other as `excludes` says; the id, when left out",
+    )
+    excludes: Literal["nothing", "overlap", "across-sources", "day", "month"] | None = Field(
+        default=None,
+        description="which acts of the family exclude each other: those whose times overlap; those of different "
+        "sources that overlap; other behaviours of the same local day or month, and overlapping ones of the same "
+        "behaviour (of a day's running totals all). "
+        "Left out: day for a running total, overlap where a family is named, else nothing",
     )
     quantity: QuantityRules = Field(description="what is reported")
     attributes: dict[AttributeName, AttributeRules] = Field(
@@ -380,6 +387,15 @@ class GameFile(Strict):
     friends_max: Series = Field(description="friends of one user")
     collect_balls_max: Series = Field(description="balls in one collect command")
     forest_balls_max: Series = Field(description="balls in one forest snapshot")
+    overlap_window_s: Series = Field(
+        description="how long an act counts as lasting of which only an instant is known, half of it before the "
+        "instant, when acts of a family are compared, seconds"
+    )
+    day_acts_max: Series = Field(description="acts of one user and day that are compared with each other")
+    shown_day_max: Series = Field(description="acts of one day that a user may show with photos")
+    review_share_pct: Series = Field(
+        description="how many of the acts that users show are looked at although nothing is suspicious, per cent"
+    )
 
 
 class SpeciesFile(Strict):

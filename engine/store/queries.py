@@ -7,7 +7,10 @@ Rows come back as the core's dataclasses where a whole row is read, else as tupl
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from engine.core.state import Activity, Ball, Tree, User
+from engine.core.units import rfc3339
 from engine.store.database import Reader, quoted
 from engine.store.mapping import GAME_TABLES, ShelfTable
 
@@ -150,3 +153,51 @@ async def newest_journal_id(r: Reader) -> int:
     """The highest journal id, 0 for an empty journal."""
     rows = await r.fetch("SELECT max(id) FROM journal")
     return rows[0][0] or 0
+
+
+async def sources(r: Reader) -> list[dict[str, Any]]:
+    """All sources with what they state of themselves, without secrets."""
+    rows = await r.fetch("SELECT id, name, behaviours, evidence, about FROM sources ORDER BY id")
+    decode = msgspec.json.decode
+    return [
+        {"source": source, "name": name, "behaviours": decode(behaviours), "evidence": decode(evidence)}
+        | decode(about)
+        for source, name, behaviours, evidence, about in rows
+    ]
+
+
+async def reviews(r: Reader, state: str, after: int, limit: int) -> list[dict[str, Any]]:
+    """A page of reviews as they are told, over HTTP and on the command line."""
+    sql = (
+        'SELECT r.activity_id, r.user_id, a.behaviour, a."on", a.quantity, a.unit, a.energy_g, r.reason, r.state,'
+        " p.alike, p.taken_at, r.opened_at, r.decided_at, r.decided_by, r.note"
+        " FROM shown_reviews r JOIN activities a ON a.id = r.activity_id JOIN photos p ON p.sha256 = r.photo"
+        " WHERE r.state = ? AND r.activity_id > ? ORDER BY r.activity_id LIMIT ?"
+    )
+    return [_review(row) for row in await r.fetch(sql, state, after, limit)]
+
+
+_REVIEW = (
+    *("activity", "user", "behaviour", "on", "quantity", "unit", "energy_g", "reason", "state", "alike"),
+    *("taken_at", "opened_at", "decided_at", "decided_by", "note"),
+)
+
+
+def _review(row: tuple[Any, ...]) -> dict[str, Any]:
+    facts = dict(zip(_REVIEW, row, strict=True))
+    facts |= {name: str(facts[name]) for name in ("activity", "user")}
+    for name in ("taken_at", "opened_at", "decided_at"):
+        facts[name] = None if facts[name] is None else rfc3339(facts[name])
+    facts["alike"] = msgspec.json.decode(facts["alike"])
+    return facts
+
+
+async def photo_files(r: Reader, activities: Sequence[int]) -> dict[int, tuple[int | None, str | None]]:
+    """By shown activity: whose photo it is and which file; None where they are erased."""
+    if not activities:
+        return {}
+    sql = (
+        "SELECT r.activity_id, p.user_id, p.file FROM shown_reviews r JOIN photos p ON p.sha256 = r.photo"
+        " WHERE r.activity_id IN ?"
+    )
+    return {activity: (user, file) for activity, user, file in await r.fetch(sql, list(activities))}

@@ -26,9 +26,9 @@ def text(**options: Any) -> Any:
     return Column(Text, **options)
 
 
-def json_text() -> Any:
-    """A text column that holds JSON; load and save decode and encode it."""
-    return Column(Text, nullable=False, info={"json": True})
+def json_text(default: str | None = None) -> Any:
+    """A text column that holds JSON; load and save decode and encode it. `default`: of rows older than the column."""
+    return Column(Text, nullable=False, info={"json": True}, server_default=default)
 
 
 def not_negative(table: str, *columns: str) -> tuple[CheckConstraint, ...]:
@@ -177,6 +177,9 @@ class Activities(SQLModel, table=True):
     accepted_at: int = Field(sa_column=whole())
     reversed_at: int | None = Field(sa_column=whole(nullable=True))
     trace: str = Field(sa_column=json_text())
+    evidence: str | None = Field(sa_column=text(nullable=True))
+    grade: str | None = Field(sa_column=text(nullable=True))
+    family: str | None = Field(sa_column=text(nullable=True))
 
 
 class Revisions(SQLModel, table=True):
@@ -205,6 +208,73 @@ class Caps(SQLModel, table=True):
     acts: str = Field(sa_column=json_text())
 
 
+class Occasions(SQLModel, table=True):
+    """Which acts of a user's day (or month) count, where only one of several can be real."""
+
+    __tablename__ = "occasions"
+    __table_args__ = CLUSTERED
+    user_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    period: str = Field(sa_column=text(primary_key=True))
+    acts: str = Field(sa_column=json_text())
+
+
+class Photos(SQLModel, table=True):
+    """What users have uploaded, by its hashes. The pictures are files outside the database."""
+
+    __tablename__ = "photos"
+    __table_args__ = (
+        Index("ix_photos_user", "user_id", "kept_at"),
+        *(Index(f"ix_photos_{band}", band) for band in ("band_a", "band_b", "band_c", "band_d")),
+    )
+    sha256: str = Field(sa_column=text(primary_key=True))
+    user_id: int | None = Field(sa_column=whole(nullable=True))
+    file: str | None = Field(sa_column=text(nullable=True))
+    width: int = Field(sa_column=whole())
+    height: int = Field(sa_column=whole())
+    looks: str = Field(sa_column=text())
+    band_a: str = Field(sa_column=text())
+    band_b: str = Field(sa_column=text())
+    band_c: str = Field(sa_column=text())
+    band_d: str = Field(sa_column=text())
+    alike: str = Field(sa_column=json_text())
+    taken_at: int | None = Field(sa_column=whole(nullable=True))
+    latitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    longitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    kept_at: int = Field(sa_column=whole())
+    activity_id: int | None = Field(sa_column=whole(nullable=True))
+
+
+class ShownDays(SQLModel, table=True):
+    """What a user has shown of one local day."""
+
+    __tablename__ = "shown_days"
+    __table_args__ = CLUSTERED
+    user_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    on: str = Field(sa_column=text(primary_key=True))
+    acts: str = Field(sa_column=json_text())
+
+
+class ShownReviews(SQLModel, table=True):
+    """Shown acts that a person is to look at, or has."""
+
+    __tablename__ = "shown_reviews"
+    __table_args__ = (
+        Index("ix_shown_reviews_state", "state", "activity_id"),
+        Index("ix_shown_reviews_user", "user_id"),
+    )
+    activity_id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
+    source: str = Field(sa_column=text())
+    activity: str = Field(sa_column=text())
+    user_id: int = Field(sa_column=whole())
+    photo: str = Field(sa_column=text())
+    reason: str = Field(sa_column=text())
+    state: str = Field(sa_column=text())
+    opened_at: int = Field(sa_column=whole())
+    decided_at: int | None = Field(sa_column=whole(nullable=True))
+    decided_by: str | None = Field(sa_column=text(nullable=True))
+    note: str = Field(sa_column=text())
+
+
 class Sources(SQLModel, table=True):
     """Who may report what, with the secrets that sign its requests."""
 
@@ -216,6 +286,8 @@ class Sources(SQLModel, table=True):
     old_until_at: int | None = Field(sa_column=whole(nullable=True))
     behaviours: str = Field(sa_column=json_text())
     added_at: int = Field(sa_column=whole())
+    evidence: str = Field(sa_column=json_text("[]"))
+    about: str = Field(sa_column=json_text("{}"))
 
 
 class Links(SQLModel, table=True):

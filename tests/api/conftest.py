@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import sys
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from engine.core.rules import RuleBook
 from engine.domain import FEEDS, GAME, JOBS
 from engine.explain import explain_ball
 from engine.in_force import FixedRules
+from engine.photos import PhotoFolder
 from engine.publishing import Publisher
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
@@ -175,7 +176,9 @@ def rules() -> RuleBook:
     return RULES
 
 
-async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
+async def open_parts(
+    stack: AsyncExitStack, url: str, rules: Callable[[], RuleBook] = rules, **settings: Any
+) -> Parts:
     """A running engine without sockets."""
     values: dict[str, Any] = {
         "_env_file": None,
@@ -208,12 +211,15 @@ async def open_parts(stack: AsyncExitStack, url: str, **settings: Any) -> Parts:
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
         publisher=Publisher(db, writer.submit_all, clock.now_ms),
+        photos=PhotoFolder(made.photo_folder),
     )
 
 
-async def open_api(stack: AsyncExitStack, url: str, **settings: Any) -> Api:
+async def open_api(
+    stack: AsyncExitStack, url: str, rules: Callable[[], RuleBook] = rules, **settings: Any
+) -> Api:
     """The app of a running engine."""
-    parts = await open_parts(stack, url, **settings)
+    parts = await open_parts(stack, url, rules, **settings)
     transport = httpx.ASGITransport(make_app(parts))
     http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://saxaul"))
     return Api(parts, http)

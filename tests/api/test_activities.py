@@ -176,11 +176,15 @@ async def test_the_bare_list_is_read_too_and_nothing_to_do_is_fine(lite: Api) ->
 async def test_a_thousand_items_are_taken_and_one_more_is_not(api: Api) -> None:
     await ready(api)
     start = datetime.now(UTC) - timedelta(days=1)
-    items = [walk(f"d-{i}", steps=100, on=start.date().isoformat()) for i in range(1000)]
+    days = [(start - timedelta(days=n)).date().isoformat() for n in range(17)]
+    items = [walk(f"d-{i}", steps=20_000, on=days[i // 60]) for i in range(1000)]
     answers = await results(api, *items)
     assert [answer["id"] for answer in answers] == [f"d-{i}" for i in range(1000)]
     assert {answer["status"] for answer in answers} == {"accepted"}
-    assert sum(answer["energy_g"] for answer in answers) == 296  # the day's cap
+    assert (
+        sum(answer["energy_g"] for answer in answers) == 17 * 296
+    )  # one report of each day counts, up to its cap
+    assert sum(answer.get("reason") == "excluded" for answer in answers) == 983
     refused = await api.report(*items, walk("one-more"))
     assert (refused.status_code, refused.json()["code"]) == (413, "too_many")
     assert refused.json()["activities_max"] == 1000
@@ -301,9 +305,66 @@ async def test_secrets_are_told_once(lite: Api) -> None:
     secret = await lite.add_source()
     assert secret.startswith("whsec_")
     told = await lite.operator("GET", "/v1/sources")
-    assert told.json() == [{"source": "city", "name": "City", "behaviours": ["walking", "metro"]}]
+    [source] = told.json()
+    assert (source["source"], source["behaviours"]) == ("city", ["walking", "metro"])
+    assert "secret" not in source
     async with lite.parts.db.snapshot() as reader:
         rows = await reader.fetch("SELECT reply, pubs, transfers FROM journal")
     assert secret not in str(rows)
     again = await lite.operator("POST", "/v1/sources", {"source": "city", "name": "X", "behaviours": ["bus"]})
     assert (again.status_code, again.json()["code"]) == (409, "source_exists")
+
+
+async def test_evidence_is_one_of_the_rules_kinds(api: Api) -> None:
+    await ready(api)
+    right, wrong, broken = await results(
+        api,
+        walk("day-1", evidence="pedometer"),
+        walk("day-2", evidence="oath"),
+        walk("day-3", evidence=7),
+    )
+    assert right["status"] == "accepted"
+    assert (wrong["reason"], wrong["details"]["known"]) == ("wrong_evidence", ["pedometer"])
+    assert broken["reason"] == "bad_request"
+    changed = (await results(api, walk("day-1")))[0]
+    assert changed["reason"] == "activity_conflict", "what it is shown by is part of what was reported"
+
+
+async def test_the_steps_of_two_sources_are_the_greater(api: Api) -> None:
+    user = await ready(api)
+    await api.add_source("watch")
+    await api.link(user, "sub-1", "watch")
+    [phone] = await results(api, walk("phone", steps=6_000))
+    [watch] = (await api.report(walk("watch", steps=9_000), source="watch")).json()["results"]
+    assert (phone["energy_g"], watch["energy_g"]) == (98, 147)
+    [again] = await results(api, walk("phone", steps=6_000))
+    assert (again["status"], again["energy_g"], again["reason"]) == ("duplicate", 0, "excluded")
+    account = (await api.server("GET", f"/v1/users/{user}")).json()
+    assert account["avoided_mg"] == watch["avoided_mg"]
+
+
+async def test_a_source_states_what_it_is(api: Api) -> None:
+    body = {"source": "gates", "name": "Gates", "behaviours": ["metro"]}
+    stated = {"evidence": ["gate-record"], "categories": ["green-travel"], "fields": ["distance_km"]}
+    stated |= {
+        "refresh_h": 24,
+        "contact": "ops@example.org",
+        "reduction_owner": "operator",
+        "may_be_sold": True,
+    }
+    assert (await api.operator("POST", "/v1/sources", body | stated)).status_code == 201
+    [told] = (await api.operator("GET", "/v1/sources")).json()
+    assert told == body | stated
+    for wrong in ({"evidence": ["oath"]}, {"categories": ["air"]}, {"may_be_sold": True}):
+        refused = await api.operator("POST", "/v1/sources", body | {"source": "other"} | wrong)
+        assert (refused.status_code, refused.json()["code"], refused.json()["field"]) == (
+            422,
+            "bad_source",
+            next(iter(wrong)),
+        )
+    for wrong in ({"refresh_h": 0}, {"reduction_owner": "me"}, {"fields": ["Distance"]}, {"more": 1}):
+        assert (
+            await api.operator("POST", "/v1/sources", body | {"source": "other"} | wrong)
+        ).status_code == 422
+    reserved = await api.operator("POST", "/v1/sources", body | {"source": "user"})
+    assert (reserved.status_code, reserved.json()["code"]) == (409, "source_exists")

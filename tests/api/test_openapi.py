@@ -61,6 +61,7 @@ async def test_texts_and_numbers_have_limits(lite: Api) -> None:
     """Law 11: everything has a limit. Of request bodies: each text a length or pattern, each list a length."""
     schemas = (await lite.http.get("/openapi.json")).json()["components"]["schemas"]
     bodies = ("AccountOpening", "AccountChange", "LinkGiven", "SourceRegistration", "Funding", "StockGrant")
+    bodies += ("Verdict",)
     for name in bodies:
         assert schemas[name]["additionalProperties"] is False
         for field, schema in schemas[name]["properties"].items():
@@ -70,6 +71,7 @@ async def test_texts_and_numbers_have_limits(lite: Api) -> None:
                     "string": {"maxLength", "pattern", "enum"},
                     "array": {"maxItems"},
                     "integer": {"maximum"},
+                    "boolean": {"type"},
                 }
                 assert limits[kind["type"]] & set(kind), (name, field)
 

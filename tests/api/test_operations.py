@@ -197,12 +197,13 @@ async def test_keys_tokens_and_bodies_are_never_logged(lite: Api, written: io.St
 
 async def test_a_fault_is_logged_by_kind_and_place_without_its_text(lite: Api, written: io.StringIO) -> None:
     async with lite.parts.db.write() as tx:
-        await tx.execute("INSERT INTO sources VALUES ('bad', 'Bad', 'whsec_', NULL, NULL, ?, 1)", f"{{{NAME}")
+        sql = "INSERT INTO sources VALUES ('bad', 'Bad', 'whsec_', NULL, NULL, ?, 1, '[]', '{}')"
+        await tx.execute(sql, f"{{{NAME}")
     failed = await lite.operator("GET", "/v1/sources")
     [fault] = [line for line in lines(written) if line["level"] == "error"]
     assert fault["request"] == failed.headers["request-id"]
     assert "DecodeError" in str(fault["exception"])
-    assert "operator.py" in str(fault["where"])
+    assert "queries.py" in str(fault["where"])
     assert NAME not in written.getvalue()
 
 

@@ -88,7 +88,8 @@ async def test_a_body_without_a_length_is_counted(lite: Api) -> None:
 async def test_the_last_resort_tells_nothing(lite: Api, written: io.StringIO) -> None:
     async with lite.parts.db.write() as tx:
         await tx.execute(
-            "INSERT INTO sources VALUES ('bad', 'Bad', 'whsec_', NULL, NULL, ?, 1)", '["planted-name"]'
+            "INSERT INTO sources VALUES ('bad', 'Bad', 'whsec_', NULL, NULL, ?, 1, '[]', '{}')",
+            '["planted-name"]',
         )
         await tx.execute("UPDATE sources SET behaviours = 'planted-name'")
     failed = await lite.operator("GET", "/v1/sources")

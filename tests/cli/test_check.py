@@ -160,6 +160,21 @@ def activity_again(db: sqlite3.Connection, world: World) -> None:
     )
 
 
+def recount(counts: bool) -> Callable[[list[Any]], list[Any]]:
+    return lambda acts: [[*act[:-1], counts] for act in acts]
+
+
+def edit_twins(change: Callable[[Any], Any]) -> Damage:
+    """Of the row that holds the two reports of one day's steps."""
+
+    def damage(db: sqlite3.Connection, world: World) -> None:
+        where = f"user_id = {world.debtor} AND acts LIKE '%{world.counting_ball}%'"
+        [(text,)] = db.execute(f"SELECT acts FROM occasions WHERE {where}").fetchall()
+        db.execute(f"UPDATE occasions SET acts = ? WHERE {where}", (json.dumps(change(json.loads(text))),))
+
+    return damage
+
+
 def drop_last(items: list[Any]) -> list[Any]:
     return items[:-1]
 
@@ -294,6 +309,27 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
     "a reversed act with grams": (
         run("UPDATE activities SET energy_g = 5 WHERE status = 'reversed'"),
         {"reversed_activity"},
+    ),
+    "two reports of one act counted": (
+        both(
+            edit_twins(recount(True)),
+            run("UPDATE activities SET status = 'accepted', avoided_mg = 7 WHERE id = ?", "excluded_ball"),
+        ),
+        {"twins_counted", "avoided_sum"},
+    ),
+    "an excluded act with emissions": (
+        run("UPDATE activities SET avoided_mg = 7 WHERE id = ?", "excluded_ball"),
+        {"excluded_counted", "avoided_sum"},
+    ),
+    "an act that counts and is told not to": (edit_twins(recount(False)), {"occasion_counts"}),
+    "an act forgotten among those of its day": (edit_twins(drop_last), {"occasion_acts"}),
+    "all acts of a day forgotten": (
+        run("DELETE FROM occasions WHERE user_id = ?", "debtor"),
+        {"occasion_missing"},
+    ),
+    "an act among those of somebody else": (
+        run("UPDATE occasions SET user_id = 999 WHERE user_id = ?", "debtor"),
+        {"occasion_owner", "occasion_missing"},
     ),
     "a row that can't be read": (
         run(f"UPDATE journal SET transfers = '[[1' WHERE {COLLECT}"),

@@ -29,6 +29,11 @@ SAMPLES = Path(__file__).parents[2] / "docs" / "samples"
         ("rules", "check"),
         ("source", "add"),
         ("source", "rotate"),
+        ("source", "list"),
+        ("source", "show"),
+        ("review", "list"),
+        ("review", "accept"),
+        ("review", "refuse"),
         ("version",),
     ],
 )
@@ -173,6 +178,46 @@ def test_sources(saxaul: Saxaul) -> None:
     assert "source add nobody" in saxaul("source", "rotate", "nobody").err
     assert saxaul("source", "add", "Metro BJ", "--behaviour", "metro").status == 2
     assert "unknown_behaviour" in saxaul("source", "add", "air", "--behaviour", "flying").err
+
+
+def test_what_a_source_states_of_itself(saxaul: Saxaul) -> None:
+    assert "No source" in saxaul("source", "list").err
+    stated = (
+        "--category",
+        "green-travel",
+        "--field",
+        "distance_km",
+        "--refresh-h",
+        "24",
+        "--contact",
+        "ops@metro",
+    )
+    owned = ("--reduction-owner", "operator", "--may-be-sold", "--evidence", "gate-record")
+    saxaul("source", "add", "gates", "--behaviour", "metro", *stated, *owned).check()
+    shown = saxaul("source", "show", "gates", "--json").check().json
+    assert shown == {
+        "source": "gates",
+        "name": "gates",
+        "behaviours": ["metro"],
+        "evidence": ["gate-record"],
+        "categories": ["green-travel"],
+        "fields": ["distance_km"],
+        "refresh_h": 24,
+        "contact": "ops@metro",
+        "reduction_owner": "operator",
+        "may_be_sold": True,
+    }
+    assert saxaul("source", "list", "--json").check().json == {"sources": [shown]}
+    assert "gate-record" in saxaul("source", "show", "gates").check().out
+    for wrong, field in (
+        (("--category", "flying"), "categories"),
+        (("--reduction-owner", "me"), "reduction_owner"),
+        (("--may-be-sold",), "may_be_sold"),
+        (("--evidence", "oath"), "evidence"),
+    ):
+        refused = saxaul("source", "add", "other", "--behaviour", "metro", *wrong)
+        assert refused.status == 1 and "bad_source" in refused.err and field in refused.err
+    assert saxaul("source", "show", "nobody").status == 1
 
 
 def test_rules_check(saxaul: Saxaul, tmp_path: Path) -> None:

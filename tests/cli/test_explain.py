@@ -105,3 +105,22 @@ def test_in_words(world: World) -> None:
 def test_no_such_ball(world: World, ball: str, status: int) -> None:
     ran = explain(world, ball)
     assert ran.status == status and ran.err
+
+
+def test_two_reports_of_one_act_tell_of_each_other(world: World) -> None:
+    lesser = explain(world, world.excluded_ball, "--json").check().json
+    greater = explain(world, world.counting_ball, "--json").check().json
+    assert lesser["missing_g"] == greater["missing_g"] == 0
+    assert lesser["activity"]["status"] == "excluded" and lesser["activity"]["avoided_mg"] == 0
+    assert str(world.counting_ball) in lesser["weighed"][0]
+    assert any(str(world.excluded_ball) in line for line in greater["weighed"])
+    gone = sum(
+        one["amount"] for one in lesser["transfers"] if one["reason"] == f"excluded:{world.excluded_ball}"
+    )
+    assert gone > 0
+    assert not any(one["reason"].startswith("excluded:") for one in greater["transfers"])
+    taken = lesser["activity"]["energy_g"]
+    assert taken > 0 and any(f"{taken} g had been collected already" in line for line in greater["weighed"])
+    assert greater["evidence"]["grade"] and greater["source"]["reduction_owner"] == "none"
+    words = explain(world, world.counting_ball).check().out
+    assert "It counted in place of" in words and "owned by nobody" in words

@@ -47,6 +47,8 @@ class World:
     shared_ball: int = 0
     expired_ball: int = 0
     reversed_ball: int = 0
+    counting_ball: int = 0
+    excluded_ball: int = 0
 
 
 async def build(url: str) -> World:
@@ -99,9 +101,33 @@ async def _day(engine: Engine, world: World, now: int, dice: random.Random, day:
     await do(engine, command_of(SOURCE, wire))
     for ride in range(4):
         wire = Reported(
-            f"b{day}-{ride}", f"s{world.walker}", "bus", Decimal(1), "ride", at=text(now - HOUR_MS)
+            f"b{day}-{ride}",
+            f"s{world.walker}",
+            "bus",
+            Decimal(1),
+            "ride",
+            at=text(now - (ride + 1) * HOUR_MS),
         )
         await do(engine, command_of(SOURCE, wire))
+
+
+async def _twins(engine: Engine, world: World, now: int) -> None:
+    """The steps of one day by two devices: the lesser first, collected from by a friend before the greater come."""
+    await do(engine, AddSource(None, "watch", "Watch", "whsec_c2VjcmV0", ("walking",)))
+    await do(engine, LinkSource(None, world.debtor, "watch", f"s{world.debtor}", ("walking",)))
+    on = local_day(now, "UTC") - timedelta(days=3)
+    for source, steps in ((SOURCE, 9_000), ("watch", 12_000)):
+        wire = Reported("twin", f"s{world.debtor}", "walking", Decimal(steps), "step", on=on, revision=1)
+        ball = int((await do(engine, command_of(source, wire)))["ball"])
+        if source == SOURCE:
+            world.excluded_ball = ball
+            engine.clock.shift_ms += 5 * MINUTE_MS
+            take = CollectEnergy(
+                new_key(random.Random(3), engine.clock.now_ms()), world.walker, world.debtor, (ball,)
+            )
+            await do(engine, take)
+        else:
+            world.counting_ball = ball
 
 
 async def _ends(engine: Engine, world: World, dice: random.Random) -> None:
@@ -112,6 +138,7 @@ async def _ends(engine: Engine, world: World, dice: random.Random) -> None:
     world.expired_ball = int((await do(engine, command_of(SOURCE, late)))["ball"])
     taken = Reported("taken", f"s{world.debtor}", "bus", Decimal(1), "ride", at=text(now - 2 * DAY_MS))
     world.reversed_ball = int((await do(engine, command_of(SOURCE, taken)))["ball"])
+    await _twins(engine, world, now)
     engine.clock.shift_ms += 5 * MINUTE_MS
     for user in (world.friend, world.walker, world.debtor):
         if user != world.friend:

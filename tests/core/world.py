@@ -1,7 +1,7 @@
 """A whole game in memory for tests of the core: the pure functions, a clock set by hand, and books kept apart."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -12,7 +12,7 @@ from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.game import EVOLVE, RULES
 from engine.core.ledger import Transfer, transfers
-from engine.core.rules import RuleBook
+from engine.core.rules import Evidence, RuleBook
 from engine.core.state import GAME_SHELVES, By, State
 from engine.core.units import DAY_MS, HOUR_MS, instant
 from engine.rulebook import load_rulebook
@@ -27,6 +27,18 @@ BEHAVIOURS = ("walking", "bus", "metro", "e-invoice", "utility-bill-online")
 def rulebook() -> RuleBook:
     """The shipped rulebook."""
     return load_rulebook()
+
+
+@lru_cache(maxsize=1)
+def rules_with_grades() -> RuleBook:
+    """The shipped rulebook, in which rides may be shown in four ways, one of each grade."""
+    shipped = rulebook()
+    ways = tuple(Evidence(f"way-{grade.lower()}", grade, "for tests") for grade in "ABCD")
+    behaviours = {
+        name: replace(one, evidence=ways) if one.family in ("public-transport-ride", "steps") else one
+        for name, one in shipped.behaviours.items()
+    }
+    return replace(shipped, behaviours=behaviours, memo={})
 
 
 def key(number: int) -> str:
@@ -96,6 +108,12 @@ class World:
         """The one source, allowed to report everything."""
         self.do(c.AddSource(None, SOURCE, "City", "whsec_test", BEHAVIOURS))
 
+    def add_source(self, source: str, *evidence: str) -> None:
+        """Another source that reports of everybody whom the first does, by the same subjects."""
+        self.do(c.AddSource(None, source, source, "whsec_test", BEHAVIOURS, evidence=evidence))
+        for user in list(self.state.users):
+            self.do(c.LinkSource(None, user.id, source, str(user.id), BEHAVIOURS))
+
     def user(self, zone: str = SHANGHAI) -> int:
         """An account linked to the source; its subject is its id."""
         user = int(self.do(c.OpenAccount(None, None, "Lin", zone))["user"])
@@ -122,7 +140,8 @@ class World:
         if not {"at", "on"} & options.keys():
             options["at"] = self.now
         content = options.pop("content", f"{behaviour} {quantity} {options}")
-        return c.ReportActivity(SOURCE, activity, str(user), behaviour, quantity, unit, content, **options)
+        source = options.pop("source", SOURCE)
+        return c.ReportActivity(source, activity, str(user), behaviour, quantity, unit, content, **options)
 
     def ball(self, user: int, activity: str, behaviour: str = "bus", **options: Any) -> int:
         """A reported activity's ball, growing."""
@@ -157,6 +176,9 @@ class World:
             assert ball.remaining_g == books[f"ball:{ball.id}", "energy"] >= 0
             takers = [taker[0] for taker in ball.takers]
             assert len(takers) == len(set(takers))
+        for act in self.state.activities:
+            if act.status in ("excluded", "reversed"):
+                assert act.avoided_mg == 0
         issued = -books["mint", "energy"]
         kinds: Counter[str] = Counter()
         for (account, asset), balance in books.items():

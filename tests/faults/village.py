@@ -7,11 +7,12 @@ from pathlib import Path
 
 from engine.clock import Clock
 from engine.core import commands as c
-from engine.core.units import DAY_MS, HOUR_MS
+from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS
 from engine.main import open_engine
 from engine.settings import Settings
 from tests.support.server import new_key
 
+SPACING_MS = 6 * MINUTE_MS  # rides nearer to each other are one
 SOURCE = "city"
 BEHAVIOURS = ("bus", "metro", "e-invoice")
 
@@ -47,10 +48,10 @@ async def make_village(database_url: str, users: int, rides: int, ripe_for_h: in
                 Decimal(1),
                 "ride",
                 "ride",
-                at=clock.now_ms() - (ride // 5) * DAY_MS,
+                at=clock.now_ms() - (ride // 5) * DAY_MS - (2 * (ride % 5) + place) * SPACING_MS,
             )
             for user in ids
-            for behaviour in ("bus", "metro")
+            for place, behaviour in enumerate(("bus", "metro"))
             for ride in range(rides)
         ]
         replies = [json.loads(outcome.data or b"") for outcome in await submit(reports)]

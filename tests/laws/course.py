@@ -13,7 +13,7 @@ from typing import Any
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.numbers import parse_tree_number
-from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS, local_day
+from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, local_day, rfc3339
 from tests.laws.follower import Follower
 from tests.laws.model import Facts
 from tests.laws.rules import PROGRAMME
@@ -40,6 +40,7 @@ class Course:
         self.trees: list[str] = []
         self.seen: Counter[type] = Counter()
         self._numbers = 0
+        self.photographer = ""
         for village in villages:
             self._watch_events(village)
 
@@ -110,9 +111,9 @@ class Course:
         self.acts.append(act)
         return reply
 
-    async def walk(self, user: str, act: str, steps: int, revision: int) -> Facts:
-        """The steps of today so far, as one act."""
-        today: date = local_day(self.village.clock.now_ms(), ZONE)
+    async def walk(self, user: str, act: str, steps: int, revision: int, day: date | None = None) -> Facts:
+        """The steps of today (or the day) so far, as one act."""
+        today: date = day or local_day(self.village.clock.now_ms(), ZONE)
         content = f"{act}-{revision}-{steps}"
         command = c.ReportActivity(
             SOURCE,
@@ -132,9 +133,9 @@ class Course:
     async def ripe_ball(self, user: str) -> str:
         """A ball that the user's friends may take from now; its id. Caps of the day are stepped over by time."""
         while True:
-            at = self.village.clock.now_ms() - 25 * HOUR_MS
+            at = self.village.clock.now_ms() - 25 * HOUR_MS  # of another time than any other ride
             reply = await self.report(user, self.dice.choice(RIDES), at=at)
-            self.pass_time(61 * SECOND_MS)
+            self.pass_time(6 * MINUTE_MS)  # past the head start, and another ride than the next
             if "ball" in reply:
                 return str(reply["ball"])
             self.pass_time(DAY_MS)
@@ -200,6 +201,33 @@ class Course:
         ):
             await self.walk(user, act, steps, revision)
 
+    async def activity_excluded(self) -> None:
+        """Of two devices' steps of a day the greater count; the lesser may have been collected by then."""
+        user, steps = self.somebody(), 5_000 + self.number()
+        one, two = f"walk-{self.number()}", f"walk-{self.number()}"
+        today: date = local_day(self.village.clock.now_ms(), ZONE)
+        reply = await self.walk(user, one, steps, 1)
+        while "ball" not in reply:  # of this day another device has told more already
+            self.pass_time(DAY_MS)
+            today = local_day(self.village.clock.now_ms(), ZONE)
+            reply = await self.walk(user, one := f"walk-{self.number()}", steps, 1)
+        if self.dice.random() < 0.5:
+            self.pass_time(35 * HOUR_MS)
+            if self.dice.random() < 0.5:
+                await self._take(self.somebody(), user, [str(reply["ball"])])
+        await self.walk(user, two, 2 * steps, 1, today)
+
+    async def activity_restored(self) -> None:
+        """What was in the way of the lesser steps is taken back."""
+        before = self.seen[e.ActivityRestored]
+        while self.seen[e.ActivityRestored] == before:
+            self.pass_time(DAY_MS)
+            user, act = self.somebody(), f"walk-{self.number()}"
+            await self.walk(user, f"walk-{self.number()}", 6_000, 1)
+            await self.walk(user, act, 40_000, 1)
+            self.acts.remove(act)
+            await self.village.do(c.ReverseActivity(SOURCE, act, "for the course"))
+
     async def revision_recorded(self) -> None:
         user, act = self.somebody(), f"walk-{self.number()}"
         await self.walk(user, act, 8_000, 5)
@@ -214,6 +242,32 @@ class Course:
         act = self.dice.choice(self.acts[-6:])
         self.acts.remove(act)
         await self.village.do(c.ReverseActivity(SOURCE, act, "for the course"))
+
+    async def photo_kept(self) -> str:
+        """The name of a new photo, which looks like an earlier one half of the time."""
+        name, looks = f"{self.number():064x}", f"{self.dice.randint(0, 1):016x}"
+        self.photographer = self.somebody()
+        alike = ("0" * 64,) if looks[-1] == "1" else ()
+        await self.village.do(c.KeepPhoto(int(self.photographer), name, name, 640, 480, looks, alike))
+        return name
+
+    async def review_opened(self) -> str:
+        """A ride that is shown, by a photo that looks like another's; the activity."""
+        before = self.seen[e.ReviewOpened]
+        while self.seen[e.ReviewOpened] == before:
+            self.pass_time(DAY_MS)
+            photo, at = await self.photo_kept(), rfc3339(self.village.clock.now_ms() - HOUR_MS)
+            shown = {"behaviour": "bus", "quantity": 1, "unit": "ride", "photo": photo, "at": at}
+            reply = await self.call(self.photographer, "activity.submit", **shown)
+        return str(reply["activity"])
+
+    async def review_decided(self) -> None:
+        activity = int(await self.review_opened())
+        if self.dice.random() < 0.5:
+            self.pass_time(26 * HOUR_MS)
+            await self._take(self.somebody(), self.photographer, [str(activity)])
+        accept = self.dice.random() < 0.5
+        await self.village.do(c.ReviewActivity(self.village.key(), activity, accept, "Course"))
 
     async def energy_collected(self) -> None:
         """Somebody's balls, pressed by friends' devices at once, the owner's too or later or never.
@@ -335,7 +389,7 @@ class Course:
         await self.village.do(c.AdvanceTrees(trees, state, note))
 
 
-GENERATORS: dict[type, Callable[[Course], Awaitable[None]]] = {
+GENERATORS: dict[type, Callable[[Course], Awaitable[object]]] = {
     e.AccountOpened: Course.account_opened,
     e.AccountChanged: Course.account_changed,
     e.AccountStateChanged: Course.account_state_changed,
@@ -344,8 +398,13 @@ GENERATORS: dict[type, Callable[[Course], Awaitable[None]]] = {
     e.LinkChanged: Course.link_changed,
     e.ActivityAccepted: Course.activity_accepted,
     e.ActivityRevised: Course.activity_revised,
+    e.ActivityExcluded: Course.activity_excluded,
+    e.ActivityRestored: Course.activity_restored,
     e.RevisionRecorded: Course.revision_recorded,
     e.ActivityReversed: Course.activity_reversed,
+    e.PhotoKept: Course.photo_kept,
+    e.ReviewOpened: Course.review_opened,
+    e.ReviewDecided: Course.review_decided,
     e.EnergyCollected: Course.energy_collected,
     e.EnergyExpired: Course.energy_expired,
     e.FriendAsked: Course.friend_asked,

@@ -56,7 +56,9 @@ async def ride(engine: Engine, users: Sequence[int], rides: int) -> list[int]:
     await do_all(engine, [c.LinkSource(None, user, SOURCE, str(user), ("bus",)) for user in users])
     at = engine.clock.now_ms()
     reports = [
-        c.ReportActivity(SOURCE, f"{user}-{number}", str(user), "bus", Decimal(1), "ride", "ride", at=at)
+        c.ReportActivity(
+            SOURCE, f"{user}-{number}", str(user), "bus", Decimal(1), "ride", "ride", at=at - number * 360_000
+        )
         for user in users
         for number in range(rides)
     ]

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,18 +14,20 @@ import msgspec
 import pytest_asyncio
 
 from engine.core import commands as c
+from engine.core.units import rfc3339
 from engine.publication import Publication
 from engine.realtime import messages
 from engine.realtime.journal import items_of
 from engine.realtime.methods import METHODS, Read, Write
 from engine.store import queries
+from tests.laws.rules import bent_rules
 from tests.realtime import describe
 from tests.realtime.village import Village, a_village
 
 
 @pytest_asyncio.fixture
-async def village(sqlite_url: str) -> AsyncIterator[Village]:
-    async with a_village(sqlite_url) as village:
+async def village(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Village]:
+    async with a_village(sqlite_url, game_rules=bent_rules(tmp_path, tree_g=17_900)) as village:
         await village.open_source()
         yield village
 
@@ -106,6 +109,7 @@ async def test_what_the_engine_sends_is_what_the_types_say(village: Village) -> 
         (bob, "ball.collect", {"owner": alice, "balls": [ball]}),
         (alice, "ball.collect", {"balls": [ball]}),
         (alice, "activity.list", {}),
+        (alice, "activity.submit", await _a_shown_ride(village, alice)),
         (alice, "friend.list", {}),
         (cyd, "friend.request", {"user": bob}),
         (bob, "friend.answer", {"user": cyd}),
@@ -129,6 +133,14 @@ async def test_what_the_engine_sends_is_what_the_types_say(village: Village) -> 
         assert len(publication.data) < 4096
         assert msgspec.to_builtins(decoded) == json.loads(publication.data)
     assert seen == {field.encode_name for field in msgspec.structs.fields(messages.UserChanged)} | {"type"}
+
+
+async def _a_shown_ride(village: Village, user: str) -> dict[str, Any]:
+    """What a user sends who has uploaded a photo of a ticket."""
+    photo = "0a" * 32
+    await village.do(c.KeepPhoto(int(user), photo, photo, 4, 3, "0" * 16))
+    at = rfc3339(village.clock.now_ms() - 60_000)
+    return {"behaviour": "bus", "quantity": 1, "unit": "ride", "photo": photo, "at": at}
 
 
 async def test_refusals_decode_as_refusals(village: Village) -> None:

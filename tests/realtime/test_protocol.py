@@ -151,6 +151,7 @@ def test_the_methods_are_those_of_the_table() -> None:
     reads = {name for name, method in METHODS.items() if isinstance(method, Read)}
     assert reads == {"forest.get", "activity.list", "friend.list", "offer.catalogue", "tree.list"}
     assert set(METHODS) - reads == {
+        "activity.submit",
         "ball.collect", "friend.request", "friend.answer", "friend.remove", "friend.block", "offer.redeem"
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.upkeep import Upkeep
 from tests.realtime.test_hub import listen
-from tests.realtime.village import Village, a_village
+from tests.realtime.village import SPACING_MS, Village, a_village
 from tests.support.raw_socket import RawSocket
 from tests.support.redis import Redis
 
@@ -182,7 +182,14 @@ async def test_two_nodes_tell_each_others_clients(
         assert await next_offset(watching) == 1
         await there.do(
             c.ReportActivity(
-                "city", "x1", f"subject-{alice}", "bus", Decimal(1), "ride", "x", at=clock.now_ms()
+                "city",
+                "x1",
+                f"subject-{alice}",
+                "bus",
+                Decimal(1),
+                "ride",
+                "x",
+                at=clock.now_ms() - SPACING_MS * 9,
             )
         )
         assert await next_offset(near) == await next_offset(far) == first + 1

@@ -1,11 +1,12 @@
 """A writer on a real database with a clock that stands still, for tests of the store."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.clock import Clock
+from engine.core.rules import RuleBook
 from engine.domain import GAME
 from engine.in_force import FixedRules
 from engine.publication import Item
@@ -55,12 +56,12 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(url: str) -> AsyncIterator[Bench]:
+async def bench(url: str, rules: Callable[[], RuleBook] = rulebook) -> AsyncIterator[Bench]:
     """An open database with a started writer. Draws are the same every time."""
     await migrate(url)
     db = await open_database(url)
     clock, heard = SetClock(), Heard()
-    writer = Writer(db, (GAME,), FixedRules(rulebook), heard, clock)
+    writer = Writer(db, (GAME,), FixedRules(rules), heard, clock)
     async with db.write() as tx:
         for day in range(1, 31):
             sql = 'INSERT INTO day_secrets ("on", secret) VALUES (?, ?) ON CONFLICT DO NOTHING'

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from engine.core import commands as c
-from engine.core.units import DAY_MS
-from tests.core.world import BEHAVIOURS, NOON, SOURCE, key
+from engine.core.units import DAY_MS, local_day
+from tests.core.world import BEHAVIOURS, NOON, SOURCE, key, rules_with_grades
 from tests.store.parts import Bench, bench
 
 TABLES = {
@@ -18,6 +18,10 @@ TABLES = {
     "activities": "id",
     "revisions": "activity_id, revision",
     "caps": "user_id, behaviour, period",
+    "occasions": "user_id, period",
+    "photos": "sha256",
+    "shown_days": 'user_id, "on"',
+    "shown_reviews": "activity_id",
     "sources": "id",
     "links": "source, subject",
     "friends": "user_id, friend_id",
@@ -35,10 +39,13 @@ async def play(game: Bench, seed: int, steps: int) -> list[str]:
     dice = random.Random(seed)
     told: list[str] = []
     setup: list[Any] = [c.AddSource(None, SOURCE, "City", "whsec_test", BEHAVIOURS)]
+    setup += [c.AddSource(None, "gate", "Gates", "whsec_test", BEHAVIOURS)]
     setup += [c.OpenAccount(None, f"app-{n}", f"User {n}", "Asia/Shanghai") for n in range(USERS)]
     outcomes = await game.writer.submit_all(setup)
-    users = [int(json.loads(outcome.data or b"")["user"]) for outcome in outcomes[1:]]
-    links = [c.LinkSource(None, user, SOURCE, str(user), BEHAVIOURS) for user in users]
+    users = [int(json.loads(outcome.data or b"")["user"]) for outcome in outcomes[2:]]
+    links = [
+        c.LinkSource(None, user, name, str(user), BEHAVIOURS) for user in users for name in (SOURCE, "gate")
+    ]
     await game.writer.submit_all([*links, c.FundProgramme(None, PROGRAMME, "F", "CNY", 500, 5000)])
     await game.writer.submit(c.GrantStock(None, PROGRAMME, 10))
     count = 0
@@ -60,10 +67,30 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
     one, other = dice.choice(users), dice.choice(users)
     act = f"act-{dice.randint(1, 40)}"
     at = NOON - dice.randint(0, 3) * DAY_MS
+    photo = f"{one}{dice.randint(1, 4)}".rjust(64, "0")
+    near, steps, day = dice.choice((0, 100_000)), dice.randint(0, 30_000), local_day(now, "UTC")
     wishes = [
         c.ReportActivity(SOURCE, act, str(one), "bus", Decimal(1), "ride", f"{act}{one}{at}", at=at),
         c.ReportActivity(SOURCE, act, str(one), "metro", Decimal(1), "ride", f"{act}{one}{at}m", at=at),
+        c.ReportActivity(
+            "gate", f"g{act}", str(one), "bus", Decimal(1), "ride", f"g{act}{one}{at}", at=at + near
+        ),
+        c.ReportActivity(
+            SOURCE,
+            f"{act}-{one}-{near}",
+            str(one),
+            "walking",
+            Decimal(steps),
+            "step",
+            f"{count}",
+            on=day,
+            revision=count,
+        ),
         c.ReverseActivity(SOURCE, act),
+        c.ReverseActivity("gate", f"g{act}"),
+        c.KeepPhoto(one, photo, photo, 4, 3, f"{dice.randint(0, 3):016x}", (photo,) * dice.randint(0, 1)),
+        c.SubmitActivity(key(count), one, "bus", Decimal(1), "ride", photo, at=at + 4 * near),
+        c.ReviewActivity(None, dice.randint(1, 60), dice.random() < 0.5, "Ana"),
         c.RequestFriend(key(count), one, other),
         c.AnswerFriend(key(count), one, other),
         c.RemoveFriend(key(count), one, other),
@@ -81,7 +108,7 @@ def wish(dice: random.Random, users: list[int], count: int, now: int) -> Any:
 async def test_both_databases_agree(tmp_path: Any, postgres_url: str) -> None:
     outcomes, states, items = [], [], []
     for url in (f"sqlite:///{tmp_path}/game.db", postgres_url):
-        async with bench(url) as game:
+        async with bench(url, rules_with_grades) as game:
             outcomes.append(await play(game, seed=7, steps=120))
             states.append({table: await game.rows(table, order) for table, order in TABLES.items()})
             items.append(game.heard.items)
@@ -90,15 +117,25 @@ async def test_both_databases_agree(tmp_path: Any, postgres_url: str) -> None:
         assert states[0][table] == states[1][table], table
     assert items[0] == items[1]
     kinds = {row[2] for row in states[0]["journal"]}
-    played = {"ReportActivity", "ReverseActivity", "CollectEnergy", "BookExpiry", "BlockUser", "AnswerFriend"}
+    played = {"KeepPhoto", "SubmitActivity", "ReviewActivity"}
+    played |= {
+        "ReportActivity",
+        "ReverseActivity",
+        "CollectEnergy",
+        "BookExpiry",
+        "BlockUser",
+        "AnswerFriend",
+    }
     assert played <= kinds, "the course must reach every part of the game"
+    moves = "".join(row[6] for row in states[0]["journal"])
+    assert "excluded:" in moves and "restored:" in moves
 
 
 async def test_a_cache_between_groups_changes_nothing(tmp_path: Any) -> None:
     """The SQLite writer keeps rows between groups; forgetting them at any time gives the same course."""
     states = []
     for forgets in (False, True):
-        async with bench(f"sqlite:///{tmp_path}/{forgets}.db") as game:
+        async with bench(f"sqlite:///{tmp_path}/{forgets}.db", rules_with_grades) as game:
             if forgets:
                 original = game.writer._state
 

@@ -17,7 +17,7 @@ from engine.core import commands as c
 from engine.publication import Publication
 from engine.store.database import Conflict, DatabaseAway, SoleDatabase
 from engine.store.lock import WriterLock
-from tests.core.world import DAY_MS, SOURCE, key, rulebook
+from tests.core.world import DAY_MS, HOUR_MS, SOURCE, key, rulebook
 from tests.store.parts import bench
 from tests.store.test_agreement import play
 from tests.store.test_writer import users
@@ -35,7 +35,9 @@ async def test_kept_rows_are_not_dropped_while_a_group_is_written(
         [user] = await users(game, 1)
         now = game.clock.now_ms()
         reports = [
-            c.ReportActivity(SOURCE, f"ride-{n}", str(user), "bus", Decimal(1), "ride", f"{n}", at=now)
+            c.ReportActivity(
+                SOURCE, f"ride-{n}", str(user), "bus", Decimal(1), "ride", f"{n}", at=now - n * HOUR_MS
+            )
             for n in range(2)
         ]
         told = [json.loads(outcome.data or b"") for outcome in await game.writer.submit_all(reports)]

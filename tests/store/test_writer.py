@@ -166,14 +166,21 @@ async def test_two_processes_share_one_postgresql(postgres_url: str) -> None:
         await two.writer.submit_all(answers)
         reports = [
             c.ReportActivity(
-                SOURCE, f"ride-{n}", str(owner), "bus", Decimal(1), "ride", f"{n}", at=one.clock.now_ms()
+                SOURCE,
+                f"ride-{n}",
+                str(owner),
+                "bus",
+                Decimal(1),
+                "ride",
+                f"{n}",
+                at=one.clock.now_ms() - n * 360_000,
             )
             for n in range(4)
         ]
         outcomes = await one.writer.submit_all(reports)
         balls = tuple(int(json.loads(outcome.data or b"")["ball"]) for outcome in outcomes)
         for game in (one, two):
-            game.clock.shift_ms = 24 * 3600_000 + 60_000
+            game.clock.shift_ms = 24 * 3600_000 + 60_000  # the youngest ball is past its head start
         presses = [c.CollectEnergy(key(200 + n), friend, owner, balls) for n, friend in enumerate(friends)]
         both = await asyncio.gather(*(game.writer.submit(press) for press in presses for game in (one, two)))
         assert all(outcome.error is None for outcome in both), "never a conflict"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004_rulebooks"
-down_revision = "0002_partners"
+down_revision = "0003_evidence"
 
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
