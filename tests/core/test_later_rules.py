@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from engine.core.canary import Canary
 from engine.core.context import Context
+from engine.core.formulas import Ratio
 from engine.core.quantify import recount
-from engine.core.rules import Dated, Ratio, RuleBook
+from engine.core.rules import RuleBook
+from engine.core.values import Dated
 from tests.core.world import HOUR_MS, World, rulebook
 
 LONG_AGO = date(2016, 1, 1)
