@@ -24,7 +24,7 @@ from tests.core.world import HOUR_MS, SOURCE, World, rulebook
 
 FIRST = date(2026, 12, 17)
 DAYS = 30  # up to 15 January: two months, two years, and none too late to count
-NOW = instant("2027-01-15T12:00:00Z")
+NOW = instant("2027-01-15T15:59:00Z")  # a minute before midnight in Shanghai
 ACCOUNT = Attribute("account", "account", "1", False, None, None, 0, frozenset(), None, 1)
 
 
@@ -103,8 +103,8 @@ def test_gram_caps_leave_the_same_in_any_order_with_duplicates_and_however_split
     caps = Caps(day_g=day_g, month_g=month_g, year_g=year_g)
     named = [(f"ride-{index}", day, grams) for index, (day, grams) in enumerate(acts)]
     split = [
-        (f"{name}{part}", day, grams // 2 + part * (grams % 2))
-        for name, day, grams in named
+        (f"ride-{index + part * len(acts)}", day, grams // 2 + part * (grams % 2))
+        for index, (day, grams) in enumerate(acts)
         for part in (0, 1)
     ]
     for parts in (named, split):
