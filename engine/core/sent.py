@@ -20,7 +20,7 @@ from engine.core.units import instant
 FINEST_EXPONENT = -12  # no quantity is finer than this, whatever a behaviour allows
 LARGEST_EXPONENT = 15  # nor larger, where a rule names no most
 TEXT_CHARACTERS_MAX = 40
-LIST_CHARACTERS_MAX = 1_000
+LIST_CHARACTERS_MAX = 200  # as on the wire
 ACCOUNT = "account"  # the only name that an attribute of that kind has
 
 

@@ -52,7 +52,7 @@ async def build(url: str, rules: Path) -> list[int]:
                 "bill",
                 Decimal(1),
                 "payment",
-                at=f"2026-{at}T08:00:00Z",
+                at=f"2026-{at}T{8 + number:02d}:00:00Z",
                 attributes={"account": account},
             )
             worth.append((await do(engine, command_of("city", bill)))["energy_g"])

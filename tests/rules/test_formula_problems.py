@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import Rejected
@@ -154,7 +154,7 @@ def laws(tmp_path_factory: pytest.TempPathFactory) -> RuleBook:
     return put(pack, "all", **ALL).load()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None)
 @given(
     quantity=SENT,
     past=st.lists(SENT, min_size=1, max_size=3),
@@ -190,6 +190,7 @@ def test_the_trace_explains_what_is_booked_and_nothing_is_negative(
     assert result.energy_g >= 0
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_no_text_that_is_sent_breaks_the_reading(laws: RuleBook, text: str) -> None:
     for attributes in (

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,16 +20,31 @@ from engine.core.quantify import Assessment, assess, booked_alone_g, describe, r
 from engine.core.rules import RuleBook
 from engine.core.telling import recount_points
 from engine.rulebook import check_rulebook, load_rulebook
+from tests.rules.pack import FILES
 
 PACKS = Path(__file__).with_name("packs")
 SCHEMES = sorted(folder.name for folder in PACKS.iterdir() if folder.is_dir())
 COUNTED = ("computed", "constant")  # kinds of rows that can be reproduced
 
 
+@contextmanager
+def whole(scheme: str) -> Iterator[Path]:
+    """The scheme's folder with the game's settings, of which it has none: it credits points and grows no balls."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / scheme
+        shutil.copytree(PACKS / scheme, path)
+        settings = FILES["game.yaml"].replace("2020-01-01", "2000-01-01").replace("[scheme]", "[pack-notes]")
+        (path / "game.yaml").write_text(settings, encoding="utf-8")
+        yield path
+
+
 @lru_cache
 def pack(scheme: str) -> RuleBook:
     """The rulebook of a scheme; ours, where none is named."""
-    return load_rulebook(PACKS / scheme if scheme else None)
+    if not scheme:
+        return load_rulebook()
+    with whole(scheme) as folder:
+        return load_rulebook(folder)
 
 
 def act(
@@ -144,7 +162,8 @@ def test_the_kept_rows_are_those_of_the_reference_file(shared_folder: Path) -> N
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_pack_is_a_sound_rulebook(scheme: str) -> None:
-    report = check_rulebook(PACKS / scheme)
+    with whole(scheme) as folder:
+        report = check_rulebook(folder)
     assert report.ok, report.problems
     assert report.warnings == ()
 

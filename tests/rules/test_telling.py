@@ -12,7 +12,7 @@ from fractions import Fraction
 import pytest
 
 from engine.core.dimensions import CARBON, UnknownUnit, dimension
-from engine.core.quantify import Assessment, assess, describe
+from engine.core.quantify import Assessment, assess, describe, recount
 from engine.core.rules import RuleBook
 from engine.core.telling import digits
 
@@ -91,6 +91,18 @@ def test_an_old_trace_is_told_under_a_rulebook_that_forgot_it(shipped: RuleBook)
         line for line in now[1:] if not line.startswith("[")
     ]
     assert "[guide-freep] a reference of an earlier rulebook." in told
+
+
+def test_a_trace_of_before_evidence_and_years_is_still_told(shipped: RuleBook) -> None:
+    trace = json.loads(json.dumps(bus_ride(shipped).trace)) | {"v": 1}
+    del trace["evidence"]
+    for line in (*trace["avoided"]["baseline"], *trace["avoided"]["project"]):
+        del line["years_off"]
+    assert recount(trace) == (80, 509_659)
+    told = "\n".join(describe(trace, shipped))
+    assert "Evidence" not in told
+    assert "of CN-BJ 2019, not of 2026: 7 years earlier" in told
+    assert "does not agree" not in told
 
 
 @pytest.mark.parametrize("change", [("energy", "g"), ("avoided", "mg")])
