@@ -82,8 +82,6 @@ def activity_facts(activity: Activity) -> dict[str, object]:
     }
     if activity.at is not None:
         facts["at"] = rfc3339(activity.at)
-    if activity.grade is not None:
-        facts["evidence"] = {"kind": activity.evidence, "grade": activity.grade}
     if activity.energy_g:
         facts["ball"] = str(activity.id)
     return facts

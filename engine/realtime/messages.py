@@ -63,13 +63,6 @@ class Taken(Message):
     energy_g: Grams
 
 
-class Evidence(Message):
-    """What an act is shown by; A is settled by a third party, D the user's word."""
-
-    kind: str
-    grade: Literal["A", "B", "C", "D"]
-
-
 class Activity(Message):
     """One line of a user's carbon book. `ball` is there where it was worth energy. `excluded`: a better report of the
     same act counts in its place.
@@ -86,7 +79,6 @@ class Activity(Message):
     avoided_mg: Milligrams
     status: Literal["accepted", "recorded", "excluded", "reversed"]
     accepted_at: Instant
-    evidence: Evidence | msgspec.UnsetType = msgspec.UNSET
     at: Instant | msgspec.UnsetType = msgspec.UNSET
     ball: IdText | msgspec.UnsetType = msgspec.UNSET
 

@@ -156,14 +156,7 @@ def page() -> str:
     for kind in dict.fromkeys(kind for kinds in messages.PUBLICATIONS.values() for kind in kinds):
         parts += [f"### `{_tag(kind)}`", "", _doc(kind), "", *_field_table(kind), ""]
     parts += ["## Facts", ""]
-    for kind in (
-        messages.Ball,
-        messages.Activity,
-        messages.Evidence,
-        messages.Tree,
-        messages.Friendship,
-        messages.Taken,
-    ):
+    for kind in (messages.Ball, messages.Activity, messages.Tree, messages.Friendship, messages.Taken):
         parts += [f"### {kind.__name__}", "", _doc(kind), "", *_field_table(kind), ""]
     parts += ["## Data of calls", ""]
     for name, method in METHODS.items():

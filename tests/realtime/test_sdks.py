@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,6 +12,7 @@ import pytest_asyncio
 from engine.core.commands import RemoveFriend, SuspendAccount
 from engine.realtime import protocol
 from engine.realtime.hub import Hub
+from tests.laws.rules import bent_rules
 from tests.realtime.village import Village, a_village
 from tests.support.sdk import RpcFailed, Sdk, SdkClient
 from tests.support.tcp_proxy import TcpProxy
@@ -269,10 +271,11 @@ async def test_unsubscribe_and_subscribe_again(sdk: Sdk, village: Village) -> No
     "blackout_s", [1.0, 6.0], ids=["within the ping limit", "longer than the ping limit"]
 )
 async def test_two_hundred_publications_into_a_silent_network(
-    sdk: Sdk, sqlite_url: str, start_proxy: StartProxy, blackout_s: float
+    sdk: Sdk, sqlite_url: str, start_proxy: StartProxy, blackout_s: float, tmp_path: Path
 ) -> None:
     """Bytes vanish without FIN or RST. Whatever the client saw meanwhile, its view ends as a fresh snapshot."""
-    async with a_village(sqlite_url, ping_s=2, pong_s=1) as village:
+    rules = bent_rules(tmp_path, tree_g=50, day_acts_max=200)
+    async with a_village(sqlite_url, ping_s=2, pong_s=1, game_rules=rules) as village:
         await village.open_source()
         alice = await village.open_user("Alice")
         port = village.engine.settings.port

@@ -12,7 +12,7 @@ from typing import Any
 from engine.api.tokens import sign_demo_token
 from engine.clock import Clock
 from engine.core import commands as c
-from engine.core.units import DAY_MS, HOUR_MS, MINUTE_MS
+from engine.core.units import HOUR_MS, MINUTE_MS
 from engine.main import Served, serving
 from engine.settings import Settings
 from engine.writer import Outcome
@@ -82,7 +82,7 @@ class Village:
                 Decimal(1),
                 "ride",
                 f"c{number}",
-                at=self.clock.now_ms() - number // 40 * DAY_MS - number % 40 * SPACING_MS,
+                at=self.clock.now_ms() - number % 230 * SPACING_MS,
             )
         )
         return str(reply.get("ball", ""))  # past the cap of the day there is none
