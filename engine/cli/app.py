@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, keys, serving
+from engine.cli import data, doctor, keys, serving, simulating
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -31,6 +31,8 @@ app.command()(data.restored)
 app.command()(doctor.doctor)
 rules = typer.Typer(help="Look after the rulebook.", no_args_is_help=True)
 rules.command("check")(data.rules_check)
+rules.command("simulate")(simulating.rules_simulate)
+rules.command("report")(simulating.rules_report)
 app.add_typer(rules, name="rules")
 source = typer.Typer(help="Register who may report activities.", no_args_is_help=True)
 source.command("add")(keys.source_add)

@@ -63,10 +63,11 @@ class AvoidedPlan:
 
     def milligrams(self, quantity: Fraction, sent: Mapping[str, Decimal]) -> int:
         if self.attribute is not None and self.attribute in sent:
-            above, below = (Fraction(sent[self.attribute]) * self.rate_of_attribute).as_integer_ratio()
+            extent, rate = Fraction(sent[self.attribute]), self.rate_of_attribute
         else:
-            above, below = (quantity * self.rate).as_integer_ratio()
-        return self.fixed + max(0, above // below)
+            extent, rate = quantity, self.rate
+        above = extent.numerator * rate.numerator
+        return self.fixed + max(0, above // (extent.denominator * rate.denominator))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,8 @@ def _bounded(number: Decimal, low: Decimal | None, high: Decimal | None, decimal
     if not isinstance(exponent, int) or exponent < FINEST_EXPONENT:
         return None
     amount = Fraction(number)
+    if exponent >= -decimals:  # most are written no finer than that
+        return amount
     return amount if (amount * 10**decimals).denominator == 1 else None
 
 

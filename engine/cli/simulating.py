@@ -1,0 +1,475 @@
+"""`saxaul rules simulate` and `saxaul rules report`: a rulebook in virtual time, and the same figures of a real database."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.shared import (
+    DatabaseOption,
+    Exit,
+    Failure,
+    JsonOption,
+    failures,
+    is_terminal,
+    note,
+    run,
+    say,
+    say_json,
+    settings_with,
+    shown_url,
+    step_progress,
+)
+
+if TYPE_CHECKING:
+    from engine.core.rules import RuleBook
+    from engine.simulate.comparing import Difference
+    from engine.simulate.days import Trace
+    from engine.simulate.figures import Figures
+    from engine.simulate.population import Population
+    from engine.simulate.running import Progress
+    from engine.simulate.tables import Table
+
+RUNS_MAX = 200
+PROCESSES_MAX = 256
+SHOWN_ROWS_MAX = 40
+COMPARED_RUNS = 3
+
+CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
+ParquetOption = Annotated[
+    Path | None,
+    typer.Option("--parquet", help="Write every table as Parquet into this folder (extra `charts`)."),
+]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="Write one self-contained page with charts (extra `charts`).")
+]
+
+
+class By(StrEnum):
+    """What a report is split by."""
+
+    RULES = "rules"
+
+
+# --- simulate ---------------------------------------------------------------------------------------
+
+
+def rules_simulate(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="One rulebook's folder, or two to compare (A B); the one in use if none is named."
+        ),
+    ] = None,
+    population: Annotated[
+        str | None,
+        typer.Option(help="A shipped population by name, or a YAML file (docs/simulation.md)."),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=2_000_000, help="Instead of the population's.")
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, max=RUNS_MAX, help="Runs with seeds from --seed on; two rulebooks: 3, else 1."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
+    ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(help="Real acts, as fitbit=FILE, bike=FILE or ev=FILE; may be given again."),
+    ] = None,
+    trace_as: Annotated[
+        list[str] | None, typer.Option(help="The behaviour of a trace, as ev=BEHAVIOUR, where it is another.")
+    ] = None,
+    from_journal: Annotated[
+        str | None,
+        typer.Option(
+            "--from-journal", help="Replay this database's real users: sqlite:///path or postgresql://…"
+        ),
+    ] = None,
+    csv_folder: CsvOption = None,
+    parquet_folder: ParquetOption = None,
+    html_file: HtmlOption = None,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Print speed only: user-days a minute, commands a user-day.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a population through the rules in virtual time: energy, trees, money, fairness. Nothing real is touched.
+
+    Two folders are compared on the same people and seeds, with the difference and its noise.
+
+    Example: saxaul rules simulate game_rules my_rules --users 2000 --days 90 --html report.html
+    """
+    with failures(), _named_failures():
+        books = _books(folders or [])
+        _check_targets(csv_folder, parquet_folder, html_file)
+        if from_journal is not None:
+            if population is not None or trace or users or days:
+                raise Failure(
+                    "--from-journal brings its own users and days; leave the other options out", Exit.USAGE
+                )
+            runs_made, about, found = _replay(books, from_journal, seed)
+        else:
+            traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
+            people = _population(population, books, bool(traces))
+            people = _sized(people, traces, users, days)
+            count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
+            started = time.perf_counter()
+            made = _simulated(books, people, traces, seed, count, processes)
+            if benchmark:
+                _tell_speed(made, time.perf_counter() - started, processes, as_json)
+                return
+            runs_made = [figures[0] for figures in made]
+            about, found = _about(people, runs_made[0], count, seed), _compared(made)
+        _give(runs_made, about, found, csv_folder, parquet_folder, html_file, as_json)
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    """What a simulation may meet, as failures with their own words."""
+    from engine.ingest.lines import UnreadableFile
+    from engine.simulate.export import ExtraMissing
+    from engine.simulate.journal import EmptyDatabase
+    from engine.simulate.population import PopulationError
+    from engine.simulate.replay import TooLarge
+    from engine.simulate.running import SimulationStopped
+
+    try:
+        yield
+    except PopulationError as problem:
+        raise Failure(f"{len(problem.problems)} problems in the population:\n{problem}") from problem
+    except ExtraMissing as problem:
+        raise Failure(str(problem), Exit.USAGE) from problem
+    except (UnreadableFile, EmptyDatabase, TooLarge, SimulationStopped) as problem:
+        raise Failure(str(problem)) from problem
+
+
+def _books(folders: Sequence[Path]) -> dict[str, tuple[Path, "RuleBook"]]:
+    """The rulebooks by the label that tables give them."""
+    from engine.rulebook import load_rulebook, shipped_rules
+
+    if len(folders) > 2:
+        raise Failure("at most two rulebooks are compared", Exit.USAGE)
+    for folder in folders:
+        if not folder.is_dir():
+            raise Failure(f"there is no folder {folder}", Exit.USAGE)
+    if not folders:
+        folder = settings_with().game_rules or shipped_rules()
+        return {"the rulebook": (folder, load_rulebook(folder))}
+    labels = ["A", "B"] if len(folders) > 1 else [folders[0].resolve().name]
+    return {label: (folder, load_rulebook(folder)) for label, folder in zip(labels, folders, strict=True)}
+
+
+def _check_targets(csv_folder: Path | None, parquet_folder: Path | None, html_file: Path | None) -> None:
+    """Say before the work, not after it, that a result could not be written."""
+    from importlib.util import find_spec
+
+    from engine.simulate.export import ExtraMissing
+
+    for folder in (csv_folder, parquet_folder):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise Failure(f"{folder} is a file; name a folder", Exit.USAGE)
+    if html_file is not None and (html_file.is_dir() or not html_file.resolve().parent.is_dir()):
+        raise Failure(f"{html_file} can't be written; name a file in a folder that is there", Exit.USAGE)
+    if parquet_folder is not None and find_spec("pyarrow") is None:
+        raise ExtraMissing("Parquet")
+    if html_file is not None and find_spec("plotly") is None:
+        raise ExtraMissing("The report page")
+
+
+def _traces(given: Sequence[str], named: Sequence[str], books: Sequence["RuleBook"]) -> list["Trace"]:
+    from engine.ingest.traces import TRACES, read_trace
+
+    behaviours = dict(_pair(text, "--trace-as", TRACES) for text in named)
+    traces = []
+    for text in given:
+        kind, path = _pair(text, "--trace", TRACES)
+        behaviour = behaviours.get(kind, TRACES[kind].behaviour)
+        if not any(behaviour in book.behaviours for book in books):
+            known = ", ".join(sorted(books[0].behaviours))
+            raise Failure(
+                f"no rulebook has {behaviour!r}; say --trace-as {kind}=BEHAVIOUR, one of {known}", Exit.USAGE
+            )
+        found, bad = read_trace(kind, Path(path), behaviour)
+        if bad:
+            note(f"{path}: {len(bad):,} lines left out; line {bad[0].line}: {bad[0].problem}")
+        traces.append(found)
+    return traces
+
+
+def _pair(text: str, option: str, known: Any) -> tuple[str, str]:
+    kind, equals, value = text.partition("=")
+    if not equals or not value or kind not in known:
+        raise Failure(f"{option} {text!r} is not one of {', '.join(known)} with = and a value", Exit.USAGE)
+    return kind, value
+
+
+def _population(name: str | None, books: dict[str, tuple[Path, "RuleBook"]], traced: bool) -> "Population":
+    from engine.simulate.population import SHIPPED, check_population, read_population, shipped_populations
+
+    name = name or ("traced" if traced else "city-and-town")
+    path = SHIPPED / f"{name}.yaml" if name in shipped_populations() else Path(name)
+    if not path.is_file():
+        known = ", ".join(shipped_populations())
+        raise Failure(f"there is no population {name!r}: name a YAML file, or one of {known}", Exit.USAGE)
+    population, document = read_population(path)
+    check_population(population, {label: book for label, (_, book) in books.items()}, document)
+    return population
+
+
+def _sized(
+    population: "Population", traces: Sequence["Trace"], users: int | None, days: int | None
+) -> "Population":
+    """The population with what the traces and the command line say: by default each traced subject once."""
+    update: dict[str, Any] = {}
+    if traces:
+        update["start"] = traces[0].start
+        update["users"] = max(len(trace.subjects) for trace in traces)
+        update["days"] = max(trace.days for trace in traces)
+    update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
+    return population.model_copy(update=update)
+
+
+def _simulated(
+    books: dict[str, tuple[Path, "RuleBook"]],
+    population: "Population",
+    traces: Sequence["Trace"],
+    seed: int,
+    runs: int,
+    processes: int | None,
+) -> list[list["Figures"]]:
+    """For each rulebook the figures of each run."""
+    from engine.simulate.figures import Figures
+    from engine.simulate.running import run as run_all
+    from engine.simulate.running import setup_of
+    from engine.simulate.typical import typical_reports
+
+    typical: dict[str, Any] = {}
+    for folder, _ in reversed(list(books.values())):
+        typical |= typical_reports(folder)
+    compared = [book for _, book in books.values()]
+    names = {place: about.names.en for place, about in population.places.items()}
+    made: list[list[Figures]] = []
+    with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
+        for label, (_, book) in books.items():
+            figures = []
+            for number in range(runs):
+                setup = setup_of(
+                    book, population, typical, compared=compared, seed=seed + number, traces=traces
+                )
+                tally = run_all(setup, processes, progress)
+                stock = dict(population.stock)
+                figures.append(
+                    Figures(
+                        label, tally, population.start, setup.days, book, book.hash, setup.scale, stock, names
+                    )
+                )
+            made.append(figures)
+    return made
+
+
+@contextmanager
+def _user_day_progress(total: int) -> Iterator["Progress"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("Simulating"),
+        BarColumn(),
+        TextColumn("{task.completed:,} user-days"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), disable=not is_terminal(), transient=True)
+    task = bar.add_task("", total=total)
+    with bar:
+        yield lambda user_days: bar.advance(task, user_days)
+
+
+def _tell_speed(
+    made: Sequence[Sequence["Figures"]], seconds: float, processes: int | None, as_json: bool
+) -> None:
+    from engine.simulate.running import processes_of_machine
+
+    tallies = [figures.tally for runs in made for figures in runs]
+    user_days = sum(tally.user_days for tally in tallies)
+    commands = sum(sum(tally.commands.values()) for tally in tallies)
+    facts = {
+        "user_days": user_days,
+        "seconds": round(seconds, 2),
+        "processes": processes or processes_of_machine(),
+        "user_days_a_minute": round(user_days * 60 / seconds),
+        "commands": commands,
+        "commands_a_user_day": round(commands / user_days, 2),
+        "commands_a_second": round(commands / seconds),
+    }
+    if as_json:
+        say_json(facts)
+        return
+    for name, value in facts.items():
+        say(f"{name:<22}{value:>14,}")
+
+
+def _about(population: "Population", figures: "Figures", runs: int, seed: int) -> list[str]:
+    last = figures.on(figures.days - 1)
+    return [
+        f"{population.names.en} {population.names.zh}: {population.users:,} users, {figures.start} to {last}, seed {seed}"
+        + (f" to {seed + runs - 1} ({runs} runs; the tables show the first)" if runs > 1 else ""),
+        population.description.en + " A model, not a promise: see docs/simulation.md for what it can't say.",
+    ]
+
+
+def _compared(made: Sequence[Sequence["Figures"]]) -> list["Difference"]:
+    from engine.simulate.comparing import differences
+
+    return differences(made[0], made[1]) if len(made) == 2 else []
+
+
+# --- replay and report ------------------------------------------------------------------------------
+
+
+def _replay(
+    books: dict[str, tuple[Path, "RuleBook"]], database: str, seed: int
+) -> tuple[list["Figures"], list[str], list["Difference"]]:
+    from engine.simulate.comparing import differences
+    from engine.simulate.figures import Figures
+    from engine.simulate.journal import ALL
+    from engine.simulate.replay import replayed
+
+    settings = settings_with(database)
+    label, (_, book) = list(books.items())[-1]
+    reading, days = run(_read_real(settings.database_url, book))
+    actual = Figures("actual", reading.tally(ALL), reading.start, reading.days, book, "as it was")
+    tally = replayed(days, book, reading.days, seed)
+    forecast = Figures("forecast", tally, reading.start, reading.days, book, book.hash)
+    about = [
+        f"{shown_url(settings)}: {len(reading.users):,} real users, {reading.start}, {reading.days} days ({reading.zone})",
+        f"forecast: what they did, under {label} ({book.hash[:16]}); actual: what the journal holds",
+    ]
+    return [actual, forecast], about, differences([actual], [forecast])
+
+
+async def _read_real(url: str, book: "RuleBook") -> Any:
+    from engine.reading import reading as opened
+    from engine.simulate.journal import read_journal
+    from engine.simulate.replay import real_days
+
+    async with opened(url) as db, db.snapshot() as view:
+        with _named_failures():
+            read = await read_journal(view, by_rules=False)
+            return read, await real_days(view, read, book)
+
+
+def rules_report(
+    database: DatabaseOption = None,
+    by: Annotated[
+        By | None, typer.Option(help="rules: one column for each rulebook that made balls.")
+    ] = None,
+    csv_folder: CsvOption = None,
+    parquet_folder: ParquetOption = None,
+    html_file: HtmlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what really happened, from a database's journal, in the tables of `simulate`. Also beside a server.
+
+    With --by rules, users count for the rulebook of their latest activity and grams for that of their ball, so
+    that both arms of a canary can be compared.
+
+    Example: saxaul rules report --database sqlite:///saxaul.db --by rules
+    """
+    with failures(), _named_failures():
+        _check_targets(csv_folder, parquet_folder, html_file)
+        settings = settings_with(database)
+        arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES))
+        first = arms[0]
+        about = [f"{shown_url(settings)}: {first.start} to {first.on(first.days - 1)}"]
+        _give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
+
+
+async def _read_report(url: str, folder: Path | None, by_rules: bool) -> list["Figures"]:
+    from engine.reading import reading as opened
+    from engine.rulebook import load_rulebook
+    from engine.simulate.figures import Figures
+    from engine.simulate.journal import read_journal
+
+    book = load_rulebook(folder)
+    async with opened(url) as db, db.snapshot() as view:
+        with _named_failures(), step_progress() as progress:
+            read = await read_journal(view, by_rules, progress)
+    return [
+        Figures(group[:12], tally, read.start, read.days, book, group)
+        for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
+    ]
+
+
+# --- what is given ----------------------------------------------------------------------------------
+
+
+def _give(
+    runs: Sequence["Figures"],
+    about: Sequence[str],
+    found: Sequence["Difference"],
+    csv_folder: Path | None,
+    parquet_folder: Path | None,
+    html_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Tables to the terminal or as JSON, and to the files that were asked for."""
+    from engine.simulate.comparing import difference_table
+    from engine.simulate.export import write_csv, write_parquet
+    from engine.simulate.page import page_of
+    from engine.simulate.tables import joined, tables_of
+
+    tables = joined([figures.label for figures in runs], [tables_of(figures) for figures in runs])
+    if found:
+        tables.insert(0, difference_table(found))
+    if csv_folder is not None:
+        write_csv(tables, csv_folder)
+    if parquet_folder is not None:
+        write_parquet(tables, parquet_folder)
+    if html_file is not None:
+        html_file.write_text(page_of("Saxaul: what the rules do", about, runs, found), encoding="utf-8")
+    if as_json:
+        from engine.simulate.tables import records
+
+        say_json({"about": list(about), "tables": {table.id: list(records(table)) for table in tables}})
+        return
+    _show(about, tables, len(runs) > 1)
+    for target in (csv_folder, parquet_folder, html_file):
+        if target is not None:
+            note(f"written: {target}")
+
+
+def _show(about: Sequence[str], tables: Sequence["Table"], many: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table as Shown
+
+    console = Console()
+    for line in about:
+        console.print(line, highlight=False, markup=False)
+    for table in tables:
+        if table.id == "days" or not table.rows:
+            continue
+        skip = 0 if many or table.columns[0] != "run" else 1
+        shown = Shown(title=f"{table.title} {table.title_zh}", title_justify="left", title_style="bold")
+        for column in table.columns[skip:]:
+            shown.add_column(column, overflow="fold")
+        for row in table.rows[:SHOWN_ROWS_MAX]:
+            shown.add_row(*(_cell(cell) for cell in row[skip:]))
+        console.print(shown, markup=False)
+        if len(table.rows) > SHOWN_ROWS_MAX:
+            console.print(f"… {len(table.rows) - SHOWN_ROWS_MAX} more rows; --csv has all")
+    console.print("Energy by day: --csv, --parquet, --html or --json.")
+
+
+def _cell(cell: Any) -> str:
+    if cell is None:
+        return "not yet"
+    return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
