@@ -1,4 +1,4 @@
-"""`saxaul rules simulate` and `saxaul rules report`: a rulebook in virtual time, and the same figures of a real database."""
+"""`saxaul rules simulate` and `report`: a rulebook in virtual time, and the same figures of a real database."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +38,7 @@ RUNS_MAX = 200
 PROCESSES_MAX = 256
 SHOWN_ROWS_MAX = 40
 COMPARED_RUNS = 3
+WHOLE_FROM = 1000  # from here on the terminal shows no decimals
 
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
 ParquetOption = Annotated[
@@ -318,11 +319,12 @@ def _tell_speed(
 
 
 def _about(population: "Population", figures: "Figures", runs: int, seed: int) -> list[str]:
-    last = figures.on(figures.days - 1)
+    who = f"{population.names.en} {population.names.zh}: {population.users:,} users"
+    when = f"{figures.start} to {figures.on(figures.days - 1)}"
+    dice = f"seed {seed}" if runs == 1 else f"seeds {seed} to {seed + runs - 1}; the tables show the first"
     return [
-        f"{population.names.en} {population.names.zh}: {population.users:,} users, {figures.start} to {last}, seed {seed}"
-        + (f" to {seed + runs - 1} ({runs} runs; the tables show the first)" if runs > 1 else ""),
-        population.description.en + " A model, not a promise: see docs/simulation.md for what it can't say.",
+        f"{who}, {when}, {dice}",
+        f"{population.description.en} A model, not a promise: see docs/simulation.md for what it can't say.",
     ]
 
 
@@ -349,8 +351,9 @@ def _replay(
     actual = Figures("actual", reading.tally(ALL), reading.start, reading.days, book, "as it was")
     tally = replayed(days, book, reading.days, seed)
     forecast = Figures("forecast", tally, reading.start, reading.days, book, book.hash)
+    who = f"{shown_url(settings)}: {len(reading.users):,} real users"
     about = [
-        f"{shown_url(settings)}: {len(reading.users):,} real users, {reading.start}, {reading.days} days ({reading.zone})",
+        f"{who}, {reading.days} days from {reading.start} ({reading.zone})",
         f"forecast: what they did, under {label} ({book.hash[:16]}); actual: what the journal holds",
     ]
     return [actual, forecast], about, differences([actual], [forecast])
@@ -457,19 +460,23 @@ def _show(about: Sequence[str], tables: Sequence["Table"], many: bool) -> None:
     for table in tables:
         if table.id == "days" or not table.rows:
             continue
-        skip = 0 if many or table.columns[0] != "run" else 1
+        wanted = [name for name in table.brief or table.columns if many or name != "run"]
+        places = [table.columns.index(name) for name in wanted]
         shown = Shown(title=f"{table.title} {table.title_zh}", title_justify="left", title_style="bold")
-        for column in table.columns[skip:]:
-            shown.add_column(column, overflow="fold")
+        for name in wanted:
+            is_word = name in ("measure", "behaviour", "place", "month")
+            shown.add_column(name.replace("_", " "), no_wrap=is_word, justify="left" if is_word else "right")
         for row in table.rows[:SHOWN_ROWS_MAX]:
-            shown.add_row(*(_cell(cell) for cell in row[skip:]))
+            shown.add_row(*(_cell(row[place], table.id) for place in places))
         console.print(shown, markup=False)
         if len(table.rows) > SHOWN_ROWS_MAX:
             console.print(f"… {len(table.rows) - SHOWN_ROWS_MAX} more rows; --csv has all")
     console.print("Energy by day: --csv, --parquet, --html or --json.")
 
 
-def _cell(cell: Any) -> str:
+def _cell(cell: Any, table: str) -> str:
     if cell is None:
-        return "not yet"
+        return "not yet" if table in ("summary", "first_tree", "fairness") else ""
+    if isinstance(cell, float) and abs(cell) >= WHOLE_FROM:
+        return f"{cell:,.0f}"
     return f"{cell:,}" if isinstance(cell, int | float) else str(cell)

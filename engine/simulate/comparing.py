@@ -1,4 +1,4 @@
-"""Two rulebooks side by side: the same people, seed by seed, so that what differs is the rules; and how sure that is."""
+"""Two rulebooks side by side: the same people, seed by seed, so that only the rules differ; and how sure that is."""
 
 from __future__ import annotations
 
@@ -76,8 +76,9 @@ def difference_table(found: Sequence[Difference]) -> Table:
             round(one.mean, 3),
             None if one.half_width is None else round(one.half_width, 3),
             round(one.mean * 100 / one.a, 2) if one.a else None,
-            "not known from one run" if one.sure is None else "yes" if one.sure else "no",
+            "one run" if one.sure is None else "yes" if one.sure else "no",
         )
         for one in found
     ]
-    return Table("difference", "B against A", "两套规则对比", columns, rows)
+    brief = ("measure", "a", "b", "difference", "half_width_95", "stands_out")
+    return Table("difference", "B against A", "两套规则对比", columns, rows, brief)

@@ -38,11 +38,12 @@ def planting_cost(
 
     The population's users are simulated from its first day for `days` days (its own number, when None); trees and
     money (minor units of the programme's currency, at the price in force on the day of each redemption) are scaled
-    to the users that it `represents` (its own number, when it does not say). Stock that the population limits is limited here too: for the cost of what
-    users want, read a population without `stock`. `users` simulates fewer of them, scaled up alike: quicker, noisier.
-    `typical` are the ordinary reports of the rulebook's behaviours (`typical_reports(folder)`); the shipped ones,
-    when None. The same arguments give the same result, whatever the number of `processes`; programmes without a
-    redeemed tree are left out. The result is one draw: repeat it with other seeds to see the noise.
+    to the users that it `represents` (its own number, when it does not say). Stock that the population limits is
+    limited here too: for the cost of what users want, read a population without `stock`. `users` simulates fewer of
+    them, scaled up alike: quicker, noisier. `typical` are the ordinary reports of the rulebook's behaviours
+    (`typical_reports(folder)`); the shipped ones, when None. The same arguments give the same result, whatever the
+    number of `processes`; programmes without a redeemed tree are left out. The result is one draw: repeat it with
+    other seeds to see the noise.
 
     Raises PopulationError for a population that names what the rulebook has not, SimulationStopped if a process died.
     """

@@ -1,4 +1,4 @@
-"""From counts to what a product team asks: totals, days to the first tree, fairness, returns. Exact until the last step.
+"""From counts to what a product team asks: totals, days to the first tree, fairness, returns. Exact to the last step.
 
 Every measure is worked out here, once, for a simulation and for a real database alike.
 """

@@ -166,51 +166,53 @@ def _move(
     reading: Reading, move: tuple[str, str, str, int, str], day: int, minted: set[int], programme: str
 ) -> None:
     debit, credit, asset, amount, _ = move
-    (giver, giver_ref), (taker, taker_ref) = _ref(debit), _ref(credit)
+    giver, taker = _ref(debit), _ref(credit)
     if asset == "avoided":
-        user = taker_ref if giver == "mint" else giver_ref
-        sign = 1 if giver == "mint" else -1
-        reading.tally(reading.arms.get(user, ALL)).day(day)[t.AVOIDED_MG] += sign * amount
-        if user in reading.users:
-            reading.users[user].avoided_mg += sign * amount
-    if asset != "energy":
-        return
-    if giver == "wallet":
-        _redeemed(reading, giver_ref, amount, day, programme)
-        return
-    act = reading.acts.get(taker_ref if taker == "ball" else giver_ref) if "ball" in (giver, taker) else None
-    group = act.group if act else ALL
-    tally = reading.tally(group)
-    rows = [tally.day(day)] + ([tally.behaviour(act.behaviour)] if act else [])
-    for kind, sign in ((giver, -1), (taker, 1)):
-        tally.accounts[kind] += sign * amount
-    column = _column(giver, taker, taker_ref, act)
-    for row in rows:
-        if column is not None:
-            row[column] += amount
-        if giver == "mint" and taker_ref not in minted:
-            row[t.BALLS] += 1
-    if giver == "mint":
-        minted.add(taker_ref)
+        _avoided(reading, giver, taker, amount, day)
+    elif asset == "energy" and giver[0] == "wallet":
+        _redeemed(reading, giver[1], amount, day, programme)
+    elif asset == "energy":
+        _energy(reading, giver, taker, amount, day, minted)
+
+
+def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int) -> None:
+    user, change_mg = (taker[1], amount) if giver[0] == "mint" else (giver[1], -amount)
+    reading.tally(reading.arms.get(user, ALL)).day(day)[t.AVOIDED_MG] += change_mg
+    if user in reading.users:
+        reading.users[user].avoided_mg += change_mg
+
+
+def _energy(
+    reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int, minted: set[int]
+) -> None:
+    """Grams count for the group of their ball; where no ball is named (expired or debt, reversed), for all."""
+    ball = taker[1] if taker[0] == "ball" else giver[1] if giver[0] == "ball" else None
+    act = reading.acts.get(ball) if ball is not None else None
+    tally = reading.tally(act.group if act else ALL)
+    tally.accounts[giver[0]] -= amount
+    tally.accounts[taker[0]] += amount
+    column = _column(giver[0], *taker, act)
+    is_new = giver[0] == "mint" and taker[1] not in minted
+    for row in [tally.day(day)] + ([tally.behaviour(act.behaviour)] if act else []):
+        row[column] += amount
+        row[t.BALLS] += is_new
+    if giver[0] == "mint":
+        minted.add(taker[1])
         if act and act.user in reading.users:
             reading.users[act.user].issued_g += amount
-    if taker in ("wallet", "debt") and taker_ref in reading.users:
-        reading.users[taker_ref].collected_g += amount
+    if taker[0] in ("wallet", "debt") and taker[1] in reading.users:
+        reading.users[taker[1]].collected_g += amount
         if column == t.BY_OWNER:
-            reading.users[taker_ref].by_owner_g += amount
+            reading.users[taker[1]].by_owner_g += amount
 
 
-def _column(giver: str, taker: str, taker_ref: int, act: _Act | None) -> int | None:
+def _column(giver: str, taker: str, taker_ref: int, act: _Act | None) -> int:
     """What a movement of energy counts as."""
     if giver == "mint":
         return t.ISSUED
-    if taker == "expired":
-        return t.EXPIRED
-    if taker == "reversed":
-        return t.REVERSED
-    if taker in ("wallet", "debt"):
-        return t.BY_OWNER if act is not None and act.user == taker_ref else t.BY_FRIENDS
-    return None
+    if taker in ("expired", "reversed"):
+        return t.EXPIRED if taker == "expired" else t.REVERSED
+    return t.BY_OWNER if act is not None and act.user == taker_ref else t.BY_FRIENDS
 
 
 def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str) -> None:

@@ -20,7 +20,8 @@ BEHAVIOURS_SHOWN = 20
 STYLE = """
 :root{--ink:#1d2a22;--soft:#5d6b62;--line:#dfe6e1;--leaf:#2f7d4f;--paper:#fbfcfa}
 *{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC",sans-serif}
+body{margin:0;background:var(--paper);color:var(--ink)}
+body{font:16px/1.5 system-ui,"Noto Sans CJK SC","PingFang SC",sans-serif}
 main{max-width:1080px;margin:0 auto;padding:24px 16px 64px}
 h1{font-size:1.6rem;margin:0 0 4px}h2{font-size:1.15rem;margin:40px 0 4px}p{margin:4px 0 12px;color:var(--soft)}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px;margin:20px 0}
@@ -41,7 +42,10 @@ tr:last-child td{border-bottom:0}details{margin:10px 0}summary{cursor:pointer;co
 def page_of(
     title: str, about: Sequence[str], runs: Sequence[Figures], found: Sequence[Difference] = ()
 ) -> str:
-    """The page as text. `runs` are one or two runs (or arms); `about` says under which assumptions. Raises ExtraMissing."""
+    """The page as text. `runs` are one or several runs or arms; `about` says under which assumptions.
+
+    Raises ExtraMissing.
+    """
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as problem:
@@ -122,10 +126,10 @@ def _shown(name: str, value: float | int | None) -> str:
 def _differences(found: Sequence[Difference]) -> str:
     rows = []
     for one in found:
-        noise = "one run" if one.half_width is None else f"± {one.half_width:,.1f}"
+        noise = "one run" if one.half_width is None else f"± {_number(one.half_width)}"
         share = f"{one.mean * 100 / one.a:+.1f} %" if one.a else ""
         mark = " class='yes'" if one.sure else ""
-        cells = (f"{one.a:,.1f}", f"{one.b:,.1f}", f"{one.mean:+,.1f}", noise, share)
+        cells = (_number(one.a), _number(one.b), _number(one.mean, "+"), noise, share)
         rows.append(
             f"<tr><td>{_text(one.measure)}</td>"
             + "".join(f"<td{mark}>{cell}</td>" for cell in cells)
@@ -133,6 +137,12 @@ def _differences(found: Sequence[Difference]) -> str:
         )
     head = "".join(f"<th>{name}</th>" for name in ("measure", "A", "B", "B - A", "noise", "B - A, of A"))
     return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
+
+
+def _number(number: float, sign: str = "") -> str:
+    """As many decimals as the size calls for."""
+    decimals = 0 if abs(number) >= 1000 or number == int(number) else 1 if abs(number) >= 10 else 4
+    return f"{number:{sign},.{decimals}f}"
 
 
 def _details(label: str, table: Table) -> str:
@@ -283,27 +293,25 @@ def _first_tree_chart(runs: Sequence[Figures]) -> Any:
 
 def _tree_chart(runs: Sequence[Figures]) -> Any:
     chart = _new(barmode="stack", yaxis_title="trees")
-    for figures in runs:
+    species = sorted({run.species_of(programme) for run in runs for _, programme in run.tally.trees})
+    for number, figures in enumerate(runs):
         months = sorted({month for month, _ in figures.tally.trees})
-        for species in sorted({figures.species_of(programme) for _, programme in figures.tally.trees}):
-            counts = [
-                figures.scaled(
-                    sum(
-                        trees
-                        for (on, programme), trees in figures.tally.trees.items()
-                        if on == month and figures.species_of(programme) == species
-                    )
-                )
-                for month in months
-            ]
-            known = figures.rules.species.get(species)
-            name = f"{known.names.get('en', species)} {known.names.get('zh', '')}" if known else species
-            label = f"{name}, {figures.label}" if len(runs) > 1 else name
-            at = [f"{month}<br>{figures.label}" for month in months] if len(runs) > 1 else months
-            chart.add_bar(x=at, y=counts, name=label)
+        at = [f"{month}<br>{figures.label}" for month in months] if len(runs) > 1 else months
+        for place, name in enumerate(species):
+            counts = [figures.scaled(_trees_of(figures, month, name)) for month in months]
+            known = figures.rules.species.get(name)
+            label = f"{known.names.get('en', name)} {known.names.get('zh', '')}" if known else name
+            colour = {"color": COLOURS[place % len(COLOURS)]}
+            chart.add_bar(x=at, y=counts, name=label, marker=colour, legendgroup=name, showlegend=not number)
     chart.update_xaxes(type="category", categoryorder="category ascending")
-    chart.update_layout(showlegend=True)
     return chart
+
+
+def _trees_of(figures: Figures, month: str, species: str) -> int:
+    trees = figures.tally.trees.items()
+    return sum(
+        count for (on, programme), count in trees if on == month and figures.species_of(programme) == species
+    )
 
 
 def _lorenz_chart(runs: Sequence[Figures]) -> Any:

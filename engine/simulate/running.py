@@ -39,7 +39,7 @@ class SimulationStopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One run: a population under a rulebook. `doings` and `programmes` are those of all rulebooks that are compared."""
+    """One run: a population under a rulebook. `doings` and `programmes` are those of all that are compared."""
 
     rules: RuleBook
     population: Population

@@ -22,13 +22,17 @@ Cell = str | int | float | None
 
 @dataclass(slots=True)
 class Table:
-    """One table; every row has a cell for each column. `id` names its file."""
+    """One table; every row has a cell for each column. `id` names its file.
+
+    `brief`: the columns that fit a terminal; none named: all.
+    """
 
     id: str
     title: str
     title_zh: str
     columns: tuple[str, ...]
     rows: list[tuple[Cell, ...]]
+    brief: tuple[str, ...] = ()
 
 
 def tables_of(figures: Figures) -> list[Table]:
@@ -37,13 +41,28 @@ def tables_of(figures: Figures) -> list[Table]:
 
 
 def joined(labels: Sequence[str], many: Sequence[Sequence[Table]]) -> list[Table]:
-    """The same tables of several runs as one each, with a first column that says which run a row is of."""
+    """The same tables of several runs as one each: a first column says which run a row is of.
+
+    In the summary each run has a column of its own.
+    """
     whole = []
     for parts in zip(*many, strict=True):
         first = parts[0]
+        if first.id == "summary":
+            whole.append(_side_by_side(labels, parts))
+            continue
         rows = [(label, *row) for label, part in zip(labels, parts, strict=True) for row in part.rows]
-        whole.append(Table(first.id, first.title, first.title_zh, ("run", *first.columns), rows))
+        brief = ("run", *first.brief) if first.brief else ()
+        whole.append(Table(first.id, first.title, first.title_zh, ("run", *first.columns), rows, brief))
     return whole
+
+
+def _side_by_side(labels: Sequence[str], parts: Sequence[Table]) -> Table:
+    names = list(dict.fromkeys(name for part in parts for name, _ in part.rows))
+    values = [dict(part.rows) for part in parts]
+    rows: list[tuple[Cell, ...]] = [(name, *(known.get(name) for known in values)) for name in names]
+    columns = ("measure", *labels) if len(labels) > 1 else parts[0].columns
+    return Table(parts[0].id, parts[0].title, parts[0].title_zh, columns, rows)
 
 
 def _summary(figures: Figures) -> Table:
@@ -62,13 +81,15 @@ def _days(figures: Figures) -> Table:
 
 
 def _behaviours(figures: Figures) -> Table:
-    columns = ("behaviour", "name", "name_zh", *t.COLUMNS[: t.TREES])
+    shown = (t.ISSUED, t.BY_OWNER, t.BY_FRIENDS, t.EXPIRED, t.REVERSED, t.AVOIDED_MG, t.BALLS, t.ACTS)
+    columns = ("behaviour", "name", "name_zh", *(t.COLUMNS[column] for column in shown))
     rows: list[tuple[Cell, ...]] = []
     for name, row in sorted(figures.tally.behaviours.items(), key=lambda item: (-item[1][t.ISSUED], item[0])):
         known = figures.rules.behaviours.get(name)
         names = known.names if known else {}
-        rows.append((name, names.get("en", name), names.get("zh", name), *row[: t.TREES]))
-    return Table("behaviours", "Energy by behaviour", "按行为", columns, rows)
+        rows.append((name, names.get("en", name), names.get("zh", name), *(row[column] for column in shown)))
+    brief = ("behaviour", "name_zh", "issued_g", "by_owner_g", "by_friends_g", "expired_g", "balls")
+    return Table("behaviours", "Energy by behaviour", "按行为", columns, rows, brief)
 
 
 def _first_tree(figures: Figures) -> Table:
@@ -90,7 +111,8 @@ def _trees(figures: Figures) -> Table:
         names = known.names if known else {}
         shown = (names.get("en", species), names.get("zh", species))
         rows.append((month, species, *shown, programme, count, figures.scaled(count)))
-    return Table("trees", "Trees by species and month", "各月各树种", columns, rows)
+    brief = ("month", "species", "name_zh", "programme", "trees_of_real_users")
+    return Table("trees", "Trees by species and month", "各月各树种", columns, rows, brief)
 
 
 def _budget(figures: Figures) -> Table:
@@ -139,7 +161,15 @@ def _fairness(figures: Figures) -> Table:
                 percentile_d(users, 50),
             )
         )
-    return Table("fairness", "Fairness: by place", "公平性", columns, rows)
+    brief = (
+        "place",
+        "users",
+        "collected_mean_g",
+        "collected_gini",
+        "trees_per_100_users",
+        "first_tree_p50_d",
+    )
+    return Table("fairness", "Fairness: by place", "公平性", columns, rows, brief)
 
 
 def _returns(figures: Figures) -> Table:
