@@ -274,9 +274,14 @@ def _grant(
     """Gram caps cut, count caps refuse; `known` frees what an earlier revision of the same act holds."""
     caps = rule.caps
     periods = _periods(on)
-    limits = ((periods[0], caps.day_g, caps.day_count), (periods[1], caps.month_g, caps.month_count))
+    limits = (
+        ("day", periods[0], caps.day_g, caps.day_count),
+        ("month", periods[1], caps.month_g, caps.month_count),
+    )
     energy_g, reason, used_by = raw_g, None, ()
-    for (period, limit_g, limit_count), name in zip(limits, ("day", "month"), strict=True):
+    for name, period, limit_g, limit_count in limits:
+        if limit_g is None and limit_count is None:
+            continue
         use = state.caps.get((user, behaviour, period)) or CapUse(user, behaviour, period, 0, 0, [])
         own_g = known.energy_g if known is not None and known.id in use.acts else 0
         others = [act for act in use.acts if known is None or act != known.id]

@@ -18,7 +18,6 @@ from engine.simulate.people import BETWEEN_DAYS, Doing, Person
 
 LAST_MIN = 23 * 60 + 50  # nothing is reported later, so that a day's acts are known on the day
 OPENS_FROM_MIN, OPENS_TO_MIN = 10 * 60, 22 * 60  # when the app is opened again
-FINE = Decimal("0.01")
 
 
 class Report(NamedTuple):
@@ -205,7 +204,7 @@ class Days:
         self._number += doing.reports
         for report in range(1, doing.reports + 1):
             minute = doing.from_min + doing.span_min * report / doing.reports - 10 * draw()
-            so_far = quantity * report / doing.reports
+            so_far = quantity if report == doing.reports else Decimal(int(quantity) * report // doing.reports)
             at = midnight + int(minute * 60) * SECOND_MS
             what = Report(doing.behaviour, so_far, number, report, doing.attributes)
             items.append(Item(at, number + report - 1, person, what))

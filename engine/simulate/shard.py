@@ -24,6 +24,7 @@ from engine.simulate.world import World
 FUNDER = "simulation"
 ACTIVE_SOURCE_D = 7
 CAPS_CLEARED_D = 4
+TENTH = Decimal("0.1")
 KEPT_D = 2  # days for which acts and caps are kept: described users report within the day
 
 
@@ -35,7 +36,14 @@ class Shard:
     ) -> None:
         self.tally = t.Tally()
         self._rules, self._days, self._zone, self._kept_d = rules, days, zone, kept_d
-        self._world = World(rules, dice, self._count)
+        counting: Mapping[type, Callable[[Any], None]] = {
+            e.ActivityAccepted: self._accepted,
+            e.ActivityRevised: self._revised,
+            e.EnergyCollected: self._collected,
+            e.EnergyExpired: self._expired,
+            e.TreeRedeemed: self._redeemed,
+        }
+        self._world = World(rules, dice, counting)
         self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
         self._ends: defaultdict[int, list[Ball]] = defaultdict(list)  # whole hour → balls that end by then
         self._totals: defaultdict[int, list[tuple[tuple[str, str], int, int]]] = defaultdict(
@@ -50,13 +58,6 @@ class Shard:
         self._hour = 0
         self._trees = 0
         self._balls_max = 1
-        self._counting: Mapping[type, Callable[[Any], None]] = {
-            e.ActivityAccepted: self._accepted,
-            e.ActivityRevised: self._revised,
-            e.EnergyCollected: self._collected,
-            e.EnergyExpired: self._expired,
-            e.TreeRedeemed: self._redeemed,
-        }
         self._found()
 
     # --- the beginning ------------------------------------------------------------------------------
@@ -282,11 +283,6 @@ class Shard:
 
     # --- counting -----------------------------------------------------------------------------------
 
-    def _count(self, event: object) -> None:
-        count = self._counting.get(type(event))
-        if count is not None:
-            count(event)
-
     def _accepted(self, event: e.ActivityAccepted) -> None:
         act, ball, today = event.activity, event.ball, self._today
         row, figures = self.tally.behaviour(act.behaviour), self._figures[act.user_id]
@@ -352,6 +348,10 @@ class Shard:
 
 def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
     """The quantity inside the rule's bounds, and no finer than it allows (two digits are fine enough)."""
-    if quantity.as_tuple().exponent != -rule.quantity_decimals and rule.quantity_decimals < 2:
-        quantity = quantity.quantize(Decimal(1).scaleb(-rule.quantity_decimals), ROUND_FLOOR)
-    return min(max(quantity, rule.quantity_min), rule.quantity_max)
+    if rule.quantity_decimals == 0:
+        quantity = Decimal(int(quantity))
+    elif rule.quantity_decimals == 1:
+        quantity = quantity.quantize(TENTH, ROUND_FLOOR)
+    if quantity < rule.quantity_min:
+        return rule.quantity_min
+    return rule.quantity_max if quantity > rule.quantity_max else quantity

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.core.context import Context
@@ -45,9 +45,9 @@ class LawBroken(AssertionError):
 
 
 class World:
-    """Commands in, events out. `counts` is told of every event; `next_id` is the id that the next row gets."""
+    """Commands in, events out. `counts` is told of events, by type; `next_id` is the id that the next row gets."""
 
-    def __init__(self, rules: RuleBook, dice: bytes, counts: Callable[[object], None]) -> None:
+    def __init__(self, rules: RuleBook, dice: bytes, counts: Mapping[type, Callable[[Any], None]]) -> None:
         self.shelves = {kind.name: MemoryShelf() for kind in GAME_SHELVES}
         state: Any = State(())
         state.__dict__.update(self.shelves)
@@ -79,7 +79,9 @@ class World:
                 book = energy if asset == ENERGY else self.books[asset]
                 book[debit] -= amount
                 book[credit] += amount
-            self._counts(event)
+            count = self._counts.get(type(event))
+            if count is not None:
+                count(event)
         return decision
 
     def forget_ball(self, ball: int) -> None:
