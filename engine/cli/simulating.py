@@ -24,6 +24,7 @@ from engine.cli.shared import (
     shown_url,
     step_progress,
 )
+from engine.cli.simulated import check_targets, give
 
 if TYPE_CHECKING:
     from engine.core.rules import RuleBook
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
     from engine.simulate.figures import Figures
     from engine.simulate.population import Population
     from engine.simulate.running import Progress
-    from engine.simulate.tables import Table
 
 RUNS_MAX = 200
 PROCESSES_MAX = 256
-SHOWN_ROWS_MAX = 40
 COMPARED_RUNS = 3
-WHOLE_FROM = 1000  # from here on the terminal shows no decimals
 
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
 ParquetOption = Annotated[
@@ -111,7 +109,7 @@ def rules_simulate(
     """
     with failures(), _named_failures():
         books = _books(folders or [])
-        _check_targets(csv_folder, parquet_folder, html_file)
+        check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
             if population is not None or trace or users or days:
                 raise Failure(
@@ -130,7 +128,7 @@ def rules_simulate(
                 return
             runs_made = [figures[0] for figures in made]
             about, found = _about(people, runs_made[0], count, seed), _compared(made)
-        _give(runs_made, about, found, csv_folder, parquet_folder, html_file, as_json)
+        give(runs_made, about, found, csv_folder, parquet_folder, html_file, as_json)
 
 
 @contextmanager
@@ -167,23 +165,6 @@ def _books(folders: Sequence[Path]) -> dict[str, tuple[Path, "RuleBook"]]:
         return {"the rulebook": (folder, load_rulebook(folder))}
     labels = ["A", "B"] if len(folders) > 1 else [folders[0].resolve().name]
     return {label: (folder, load_rulebook(folder)) for label, folder in zip(labels, folders, strict=True)}
-
-
-def _check_targets(csv_folder: Path | None, parquet_folder: Path | None, html_file: Path | None) -> None:
-    """Say before the work, not after it, that a result could not be written."""
-    from importlib.util import find_spec
-
-    from engine.simulate.export import ExtraMissing
-
-    for folder in (csv_folder, parquet_folder):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise Failure(f"{folder} is a file; name a folder", Exit.USAGE)
-    if html_file is not None and (html_file.is_dir() or not html_file.resolve().parent.is_dir()):
-        raise Failure(f"{html_file} can't be written; name a file in a folder that is there", Exit.USAGE)
-    if parquet_folder is not None and find_spec("pyarrow") is None:
-        raise ExtraMissing("Parquet")
-    if html_file is not None and find_spec("plotly") is None:
-        raise ExtraMissing("The report page")
 
 
 def _traces(given: Sequence[str], named: Sequence[str], books: Sequence["RuleBook"]) -> list["Trace"]:
@@ -388,12 +369,12 @@ def rules_report(
     Example: saxaul rules report --database sqlite:///saxaul.db --by rules
     """
     with failures(), _named_failures():
-        _check_targets(csv_folder, parquet_folder, html_file)
+        check_targets(csv_folder, parquet_folder, html_file)
         settings = settings_with(database)
         arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES))
         first = arms[0]
         about = [f"{shown_url(settings)}: {first.start} to {first.on(first.days - 1)}"]
-        _give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
+        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
 
 
 async def _read_report(url: str, folder: Path | None, by_rules: bool) -> list["Figures"]:
@@ -410,73 +391,3 @@ async def _read_report(url: str, folder: Path | None, by_rules: bool) -> list["F
         Figures(group[:12], tally, read.start, read.days, book, group)
         for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
     ]
-
-
-# --- what is given ----------------------------------------------------------------------------------
-
-
-def _give(
-    runs: Sequence["Figures"],
-    about: Sequence[str],
-    found: Sequence["Difference"],
-    csv_folder: Path | None,
-    parquet_folder: Path | None,
-    html_file: Path | None,
-    as_json: bool,
-) -> None:
-    """Tables to the terminal or as JSON, and to the files that were asked for."""
-    from engine.simulate.comparing import difference_table
-    from engine.simulate.export import write_csv, write_parquet
-    from engine.simulate.page import page_of
-    from engine.simulate.tables import joined, tables_of
-
-    tables = joined([figures.label for figures in runs], [tables_of(figures) for figures in runs])
-    if found:
-        tables.insert(0, difference_table(found))
-    if csv_folder is not None:
-        write_csv(tables, csv_folder)
-    if parquet_folder is not None:
-        write_parquet(tables, parquet_folder)
-    if html_file is not None:
-        html_file.write_text(page_of("Saxaul: what the rules do", about, runs, found), encoding="utf-8")
-    if as_json:
-        from engine.simulate.tables import records
-
-        say_json({"about": list(about), "tables": {table.id: list(records(table)) for table in tables}})
-        return
-    _show(about, tables, len(runs) > 1)
-    for target in (csv_folder, parquet_folder, html_file):
-        if target is not None:
-            note(f"written: {target}")
-
-
-def _show(about: Sequence[str], tables: Sequence["Table"], many: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table as Shown
-
-    console = Console()
-    for line in about:
-        console.print(line, highlight=False, markup=False)
-    for table in tables:
-        if table.id == "days" or not table.rows:
-            continue
-        wanted = [name for name in table.brief or table.columns if many or name != "run"]
-        places = [table.columns.index(name) for name in wanted]
-        shown = Shown(title=f"{table.title} {table.title_zh}", title_justify="left", title_style="bold")
-        for name in wanted:
-            is_word = name in ("measure", "behaviour", "place", "month")
-            shown.add_column(name.replace("_", " "), no_wrap=is_word, justify="left" if is_word else "right")
-        for row in table.rows[:SHOWN_ROWS_MAX]:
-            shown.add_row(*(_cell(row[place], table.id) for place in places))
-        console.print(shown, markup=False)
-        if len(table.rows) > SHOWN_ROWS_MAX:
-            console.print(f"… {len(table.rows) - SHOWN_ROWS_MAX} more rows; --csv has all")
-    console.print("Energy by day: --csv, --parquet, --html or --json.")
-
-
-def _cell(cell: Any, table: str) -> str:
-    if cell is None:
-        return "not yet" if table in ("summary", "first_tree", "fairness") else ""
-    if isinstance(cell, float) and abs(cell) >= WHOLE_FROM:
-        return f"{cell:,.0f}"
-    return f"{cell:,}" if isinstance(cell, int | float) else str(cell)
