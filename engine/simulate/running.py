@@ -49,6 +49,7 @@ class Setup:
     days: int
     seed: int
     traces: tuple[Trace, ...] = ()
+    shard_users: int = SHARD_USERS
 
     @property
     def scale(self) -> Fraction:
@@ -90,7 +91,7 @@ def run(setup: Setup, processes: int | None = None, progress: Progress = lambda 
 
     Raises SimulationStopped if a process died, LawBroken if the books do not add up.
     """
-    count = -(-setup.users // SHARD_USERS)
+    count = -(-setup.users // setup.shard_users)
     workers = min(count, processes or processes_of_machine())
     shares = [range(worker, count, workers) for worker in range(workers)]
     hands: list[_Hand] = []
@@ -164,8 +165,8 @@ def _shared(wanted: Mapping[int, int], left: int) -> dict[int, int]:
 
 
 def _shard_of(setup: Setup, index: int) -> Shard:
-    first = index * SHARD_USERS
-    count = min(SHARD_USERS, setup.users - first)
+    first = index * setup.shard_users
+    count = min(setup.shard_users, setup.users - first)
     dice = random.Random(f"{setup.seed}/{index}/people")
     people = people_of(setup.population, setup.doings, setup.programmes, count, dice)
     population = setup.population

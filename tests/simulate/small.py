@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from engine.core.rules import RuleBook
 from engine.rulebook import load_rulebook, shipped_rules
 from engine.simulate.population import SHIPPED, Population, read_population
-from engine.simulate.running import run, setup_of
+from engine.simulate.running import SHARD_USERS, run, setup_of
 from engine.simulate.tally import Tally
 from engine.simulate.typical import typical_reports
 
@@ -31,15 +31,14 @@ def simulated(
     days: int = 30,
     seed: int = 1,
     processes: int = 1,
-    compared: Sequence[RuleBook] = (),
+    shard_users: int = SHARD_USERS,
     **changed: Any,
 ) -> Tally:
     population = city_and_town().model_copy(update=changed)
     book = rules or rulebook()
     typical = typical_reports(shipped_rules())
-    return run(
-        setup_of(book, population, typical, compared=compared, users=users, days=days, seed=seed), processes
-    )
+    setup = setup_of(book, population, typical, users=users, days=days, seed=seed)
+    return run(replace(setup, shard_users=shard_users), processes)
 
 
 def content(tally: Tally) -> tuple[Any, ...]:

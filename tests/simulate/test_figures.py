@@ -102,7 +102,7 @@ def test_the_same_rules_do_not_differ() -> None:
 
 @pytest.fixture(scope="module")
 def one_run() -> Figures:
-    return figures("A", simulated(users=80, days=90), 90)
+    return figures("A", simulated(users=40, days=80), 80)
 
 
 def test_files_hold_what_the_tables_hold(one_run: Figures, tmp_path: Path) -> None:

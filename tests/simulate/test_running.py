@@ -23,7 +23,7 @@ from tests.simulate.small import city_and_town, content, rulebook, simulated
 
 
 def test_energy_is_conserved_and_every_gram_is_counted_once() -> None:
-    tally = simulated(users=120, days=150)
+    tally = simulated(users=60, days=100)
     accounts = tally.accounts
     held = sum(accounts[kind] for kind in ("ball", "wallet", "redeemed", "expired", "reversed", "debt"))
     assert accounts["issued"] == held == tally.total(t.ISSUED)
@@ -49,24 +49,25 @@ def test_the_auditor_finds_a_gram_too_many(monkeypatch: pytest.MonkeyPatch) -> N
         simulated(users=5, days=3)
 
 
-def test_the_same_seed_gives_the_same_grams_with_any_number_of_processes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(running, "SHARD_USERS", 500)
-    limited = {"stock": {"saxaul-alxa": 20, "caragana-wuwei": 5, "tamarix-jinta": 0}}
-    alone = simulated(users=1_100, days=40, processes=1, **limited)
-    assert content(simulated(users=1_100, days=40, processes=2, **limited)) == content(alone)
-    assert content(simulated(users=1_100, days=40, processes=3, **limited)) == content(alone)
-    assert content(simulated(users=1_100, days=40, seed=2, **limited)) != content(alone)
+LIMITED = {"stock": {"saxaul-alxa": 3, "caragana-wuwei": 2, "tamarix-jinta": 0}}
+
+
+def test_the_same_seed_gives_the_same_grams_with_any_number_of_processes() -> None:
+    def run(processes: int, seed: int = 1) -> t.Tally:
+        return simulated(users=70, days=90, shard_users=20, processes=processes, seed=seed, **LIMITED)
+
+    alone = run(1)
+    assert alone.total(t.TREES) > 0
+    assert content(run(2)) == content(run(4)) == content(alone)
+    assert content(run(1, seed=2)) != content(alone)
 
 
 def test_limited_stock_runs_out_and_no_tree_more_is_redeemed() -> None:
-    tally = simulated(users=200, days=150, stock={"saxaul-alxa": 3, "caragana-wuwei": 4, "tamarix-jinta": 0})
-    assert tally.planted == {"saxaul-alxa": 3, "caragana-wuwei": 4}
+    tally = simulated(users=60, days=110, shard_users=20, **LIMITED)
+    assert tally.planted == {"saxaul-alxa": 3, "caragana-wuwei": 2}
     assert tally.sold_out["tamarix-jinta"] == 0
-    assert 0 < tally.sold_out["saxaul-alxa"] < 150
-    unlimited = simulated(users=200, days=150)
-    assert sum(unlimited.planted.values()) > 7
+    assert 0 < tally.sold_out["saxaul-alxa"] < 110
+    assert sum(simulated(users=60, days=110, shard_users=20).planted.values()) > 5
 
 
 def test_what_is_too_little_for_all_is_shared_in_proportion() -> None:
@@ -158,9 +159,9 @@ def test_a_trace_is_resampled_to_more_users(tmp_path: Path) -> None:
 
 
 def test_planting_cost_is_scaled_to_the_users_it_stands_for() -> None:
-    population = city_and_town().model_copy(update={"users": 200, "represents": 20_000, "days": 120})
+    population = city_and_town().model_copy(update={"users": 60, "represents": 6_000, "days": 90})
     costs = planting_cost(rulebook(), population, processes=1)
-    tally = simulated(users=200, days=120, represents=20_000)
+    tally = simulated(users=60, days=90, represents=6_000)
     assert {cost.programme: cost.trees for cost in costs} == {
         name: trees * 100 for name, trees in tally.planted.items()
     }
@@ -186,4 +187,4 @@ def test_a_dead_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(running._Process, "begin_day", kill_first)
     with pytest.raises(running.SimulationStopped, match="process of the simulation has ended"):
-        simulated(users=1_000, days=2, processes=2)
+        simulated(users=20, days=2, shard_users=10, processes=2)
