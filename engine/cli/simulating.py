@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -119,7 +120,7 @@ def rules_simulate(
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
             people = _population(population, books, bool(traces))
-            people = _sized(people, traces, users, days)
+            people = _sized(people, traces, [book for _, book in books.values()], users, days)
             count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
             started = time.perf_counter()
             made = _simulated(books, people, traces, seed, count, processes)
@@ -208,16 +209,33 @@ def _population(name: str | None, books: dict[str, tuple[Path, "RuleBook"]], tra
 
 
 def _sized(
-    population: "Population", traces: Sequence["Trace"], users: int | None, days: int | None
+    population: "Population",
+    traces: Sequence["Trace"],
+    books: Sequence["RuleBook"],
+    users: int | None,
+    days: int | None,
 ) -> "Population":
     """The population with what the traces and the command line say: by default each traced subject once."""
     update: dict[str, Any] = {}
     if traces:
-        update["start"] = traces[0].start
+        update["start"] = _trace_start(population, traces, books)
         update["users"] = max(len(trace.subjects) for trace in traces)
         update["days"] = max(trace.days for trace in traces)
     update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
     return population.model_copy(update=update)
+
+
+def _trace_start(population: "Population", traces: Sequence["Trace"], books: Sequence["RuleBook"]) -> date:
+    """The trace's own first day; where its behaviour was not in force yet, the population's, on the same weekday."""
+    first = traces[0].start
+    behaviours = [name for trace in traces for name in trace.behaviours()]
+    known = [book.behaviours[name] for book in books for name in behaviours if name in book.behaviours]
+    if all(behaviour.on(first) for behaviour in known):
+        return first
+    shift = (first.weekday() - population.start.weekday()) % 7
+    moved = population.start + timedelta(days=shift)
+    note(f"{first}: not all of {', '.join(behaviours)} was in force; the trace is taken to begin on {moved}")
+    return moved
 
 
 def _simulated(

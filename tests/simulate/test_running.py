@@ -142,7 +142,7 @@ def test_real_rides_and_charging_are_traces(shared_folder: Path) -> None:
             Decimal(row["kwhTotal"]) for row in csv.DictReader(rows)
         )
     assert charging.start.year == 2014
-    assert len(charging.subjects) == 85
+    assert len(charging.subjects) == 28
 
 
 def test_a_trace_is_resampled_to_more_users(tmp_path: Path) -> None:
