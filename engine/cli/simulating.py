@@ -1,5 +1,6 @@
 """`saxaul rules simulate` and `report`: a rulebook in virtual time, and the same figures of a real database."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from engine.simulate.figures import Figures
     from engine.simulate.population import Population
     from engine.simulate.running import Progress
+
+    _Shown = tuple[list[Figures], list[str], list[Difference]]  # runs, under which assumptions, differences
 
 RUNS_MAX = 200
 PROCESSES_MAX = 256
@@ -112,24 +115,35 @@ def rules_simulate(
         books = _books(folders or [])
         check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
-            if population is not None or trace or users or days:
-                raise Failure(
-                    "--from-journal brings its own users and days; leave the other options out", Exit.USAGE
-                )
-            runs_made, about, found = _replay(books, from_journal, seed)
+            has_more = bool(population or trace or users or days)
+            shown: _Shown | None = _replay(books, from_journal, seed, has_more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
-            people = _population(population, books, bool(traces))
-            people = _sized(people, traces, [book for _, book in books.values()], users, days)
+            people = _sized(_population(population, books, bool(traces)), traces, books, users, days)
             count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
-            started = time.perf_counter()
-            made = _simulated(books, people, traces, seed, count, processes)
-            if benchmark:
-                _tell_speed(made, time.perf_counter() - started, processes, as_json)
-                return
-            runs_made = [figures[0] for figures in made]
-            about, found = _about(people, runs_made[0], count, seed), _compared(made)
-        give(runs_made, about, found, csv_folder, parquet_folder, html_file, as_json)
+            shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
+        if shown is not None:
+            give(*shown, csv_folder, parquet_folder, html_file, as_json)
+
+
+def _described(
+    books: dict[str, tuple[Path, "RuleBook"]],
+    population: "Population",
+    traces: Sequence["Trace"],
+    seed: int,
+    runs: int,
+    processes: int | None,
+    benchmark: bool,
+    as_json: bool,
+) -> "_Shown | None":
+    """What is to be shown of described or traced users; nothing where only the speed was asked for."""
+    started = time.perf_counter(), sum(os.times()[:4])
+    made = _simulated(books, population, traces, seed, runs, processes)
+    if benchmark:
+        _tell_speed(made, started, processes, as_json)
+        return None
+    first = [figures[0] for figures in made]
+    return first, _about(population, first[0], runs, seed), _compared(made)
 
 
 @contextmanager
@@ -211,14 +225,14 @@ def _population(name: str | None, books: dict[str, tuple[Path, "RuleBook"]], tra
 def _sized(
     population: "Population",
     traces: Sequence["Trace"],
-    books: Sequence["RuleBook"],
+    books: dict[str, tuple[Path, "RuleBook"]],
     users: int | None,
     days: int | None,
 ) -> "Population":
     """The population with what the traces and the command line say: by default each traced subject once."""
     update: dict[str, Any] = {}
     if traces:
-        update["start"] = _trace_start(population, traces, books)
+        update["start"] = _trace_start(population, traces, [book for _, book in books.values()])
         update["users"] = max(len(trace.subjects) for trace in traces)
         update["days"] = max(trace.days for trace in traces)
     update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
@@ -294,13 +308,15 @@ def _user_day_progress(total: int) -> Iterator["Progress"]:
 
 
 def _tell_speed(
-    made: Sequence[Sequence["Figures"]], seconds: float, processes: int | None, as_json: bool
+    made: Sequence[Sequence["Figures"]], started: tuple[float, float], processes: int | None, as_json: bool
 ) -> None:
+    """Speed by the wall clock, and by processor time, which what else runs on the machine spoils less."""
     from engine.simulate.running import processes_of_machine
 
     tallies = [figures.tally for runs in made for figures in runs]
     user_days = sum(tally.user_days for tally in tallies)
     commands = sum(sum(tally.commands.values()) for tally in tallies)
+    seconds, processor_s = time.perf_counter() - started[0], sum(os.times()[:4]) - started[1]
     facts = {
         "user_days": user_days,
         "seconds": round(seconds, 2),
@@ -309,12 +325,14 @@ def _tell_speed(
         "commands": commands,
         "commands_a_user_day": round(commands / user_days, 2),
         "commands_a_second": round(commands / seconds),
+        "processor_seconds": round(processor_s, 2),
+        "user_days_a_processor_minute": round(user_days * 60 / max(processor_s, 0.001)),
     }
     if as_json:
         say_json(facts)
         return
     for name, value in facts.items():
-        say(f"{name:<22}{value:>14,}")
+        say(f"{name:<30}{value:>14,}")
 
 
 def _about(population: "Population", figures: "Figures", runs: int, seed: int) -> list[str]:
@@ -337,13 +355,15 @@ def _compared(made: Sequence[Sequence["Figures"]]) -> list["Difference"]:
 
 
 def _replay(
-    books: dict[str, tuple[Path, "RuleBook"]], database: str, seed: int
-) -> tuple[list["Figures"], list[str], list["Difference"]]:
+    books: dict[str, tuple[Path, "RuleBook"]], database: str, seed: int, describes_users: bool
+) -> "_Shown":
     from engine.simulate.comparing import differences
     from engine.simulate.figures import Figures
     from engine.simulate.journal import ALL
     from engine.simulate.replay import replayed
 
+    if describes_users:
+        raise Failure("--from-journal brings its own users and days; leave the other options out", Exit.USAGE)
     settings = settings_with(database)
     label, (_, book) = list(books.items())[-1]
     reading, days = run(_read_real(settings.database_url, book))

@@ -330,8 +330,10 @@ def _revise(
         )
         return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
     granted = _grant(state, user.id, reading.rule, command.behaviour, reading.on, worth.energy_g, known)
-    event, revised = _revision(state, reading, known, granted, worth)
-    return Decision([event], _answer(command.activity, "accepted", revised, granted.reason))
+    event = _revision(state, reading, known, granted, worth)
+    reply = _answer(command.activity, "accepted", known, granted.reason, granted.energy_g > 0)
+    reply |= {"energy_g": granted.energy_g, "avoided_mg": worth.avoided_mg}
+    return Decision([event], reply)
 
 
 def _too_late(state: GameState, reading: _Reading, known: Activity) -> str | None:
@@ -343,14 +345,15 @@ def _too_late(state: GameState, reading: _Reading, known: Activity) -> str | Non
 
 def _revision(
     state: GameState, reading: _Reading, known: Activity, granted: _Granted, worth: Assessment
-) -> tuple[ActivityRevised, Activity]:
-    """The fact that the total has changed, and the activity as it stands after it."""
+) -> ActivityRevised:
+    """The fact that the total has changed."""
     command, policy = reading.command, reading.rule.ball
-    revised = replace(known, energy_g=granted.energy_g, avoided_mg=worth.avoided_mg)
-    needs_ball = granted.energy_g > 0 and state.balls.get(known.id) is None
-    ball = _new_ball(revised, reading.behaviour, policy, _ripens_at(reading)) if needs_ball else None
+    ball = None
+    if granted.energy_g > 0 and state.balls.get(known.id) is None:
+        revised = replace(known, energy_g=granted.energy_g, avoided_mg=worth.avoided_mg)
+        ball = _new_ball(revised, reading.behaviour, policy, _ripens_at(reading))
     floor_g, share_min_g, share_max_g = _bounds(granted.energy_g, policy)
-    event = ActivityRevised(
+    return ActivityRevised(
         source=command.source,
         activity=command.activity,
         id=known.id,
@@ -368,7 +371,6 @@ def _revision(
         trace={**worth.trace, "granted": granted.trace()},
         at=reading.context.now,
     )
-    return event, revised
 
 
 # --- reversal -------------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ class Shard:
     def finish(self) -> t.Tally:
         """The books, audited. Raises LawBroken."""
         self.tally.accounts.update(self._world.audit())
-        self.tally.commands.update(self._world.commands)
+        self.tally.commands.update({kind.__name__: count for kind, count in self._world.commands.items()})
         self.tally.refused.update(self._world.refused)
         for (user, _), day in self._reported.items():
             self._figures[user].linked_active += day > self._day - ACTIVE_SOURCE_D

@@ -54,7 +54,7 @@ class World:
         self.state: GameState = state
         self.rules = rules
         self.next_id = 0
-        self.commands: Counter[str] = Counter()
+        self.commands: Counter[type] = Counter()
         self.refused: Counter[tuple[str, str]] = Counter()
         self.books: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._energy = self.books[ENERGY]
@@ -66,7 +66,7 @@ class World:
         context = self._context
         context.now = now
         kind = type(command)
-        self.commands[kind.__name__] += 1
+        self.commands[kind] += 1
         try:
             decision = RULES[kind].decide(self.state, command, context)
         except Rejected as refusal:
