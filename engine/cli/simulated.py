@@ -49,7 +49,7 @@ def give(
 
     tables = joined([figures.label for figures in runs], [tables_of(figures) for figures in runs])
     if found:
-        tables.insert(0, difference_table(found))
+        tables.insert(0, difference_table(found, [figures.label for figures in runs]))
     if csv_folder is not None:
         write_csv(tables, csv_folder)
     if parquet_folder is not None:

@@ -64,8 +64,8 @@ def _difference(name: str, values: Sequence[tuple[float, float]]) -> Difference:
     return Difference(name, runs, a, b, mean, half_width)
 
 
-def difference_table(found: Sequence[Difference]) -> Table:
-    """The differences as a table like the others."""
+def difference_table(found: Sequence[Difference], labels: Sequence[str] = ("A", "B")) -> Table:
+    """The differences as a table like the others; `labels` name the two sides, whose columns are `a` and `b`."""
     columns = ("measure", "runs", "a", "b", "difference", "half_width_95", "difference_pct", "stands_out")
     rows = [
         (
@@ -81,4 +81,4 @@ def difference_table(found: Sequence[Difference]) -> Table:
         for one in found
     ]
     brief = ("measure", "a", "b", "difference", "half_width_95", "stands_out")
-    return Table("difference", "B against A", "两套规则对比", columns, rows, brief)
+    return Table("difference", f"{labels[1]} (b) against {labels[0]} (a)", "对比", columns, rows, brief)

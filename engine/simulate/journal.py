@@ -7,7 +7,7 @@ Memory grows by some hundred bytes with every activity and user.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -145,8 +145,9 @@ async def _read_moves(view: Reader, reading: Reading, progress: Progress) -> Non
                 reading.users[actor].active |= 1 << day
             moves = transfers_of.decode(transfers)
             programme = next((credit[5:] for _, credit, *_ in moves if credit.startswith("sold:")), "unknown")
+            group = _group_of(moves, reading)
             for move in moves:
-                _move(reading, move, day, minted, programme)
+                _move(reading, move, day, minted, programme, group)
             for _, credit, asset, amount, _ in moves:
                 if asset.startswith("money:") and credit.startswith("committed:"):
                     buyer = next((_ref(giver)[1] for giver, taker, *_ in moves if taker == "redeemed"), 0)
@@ -162,8 +163,20 @@ def _ref(account: str) -> tuple[str, int]:
     return kind, int(ref) if ref.isdecimal() else 0
 
 
+def _group_of(moves: Sequence[tuple[str, str, str, int, str]], reading: Reading) -> str:
+    """The group of the user whom a journal row is about, for movements that name no ball."""
+    accounts = (account for move in moves for account in move[:2])
+    users = (_ref(account)[1] for account in accounts if account.startswith(("carbon:", "debt:")))
+    return reading.arms.get(next(users, 0), ALL)
+
+
 def _move(
-    reading: Reading, move: tuple[str, str, str, int, str], day: int, minted: set[int], programme: str
+    reading: Reading,
+    move: tuple[str, str, str, int, str],
+    day: int,
+    minted: set[int],
+    programme: str,
+    group: str,
 ) -> None:
     debit, credit, asset, amount, _ = move
     giver, taker = _ref(debit), _ref(credit)
@@ -172,7 +185,7 @@ def _move(
     elif asset == "energy" and giver[0] == "wallet":
         _redeemed(reading, giver[1], amount, day, programme)
     elif asset == "energy":
-        _energy(reading, giver, taker, amount, day, minted)
+        _energy(reading, giver, taker, amount, day, minted, group)
 
 
 def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int) -> None:
@@ -183,12 +196,18 @@ def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], a
 
 
 def _energy(
-    reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int, minted: set[int]
+    reading: Reading,
+    giver: tuple[str, int],
+    taker: tuple[str, int],
+    amount: int,
+    day: int,
+    minted: set[int],
+    group: str,
 ) -> None:
-    """Grams count for the group of their ball; where no ball is named (expired or debt, reversed), for all."""
+    """Grams count for the group of their ball; where no ball is named (expired or debt, reversed), for `group`."""
     ball = taker[1] if taker[0] == "ball" else giver[1] if giver[0] == "ball" else None
     act = reading.acts.get(ball) if ball is not None else None
-    tally = reading.tally(act.group if act else ALL)
+    tally = reading.tally(act.group if act else group)
     tally.accounts[giver[0]] -= amount
     tally.accounts[taker[0]] += amount
     column = _column(giver[0], *taker, act)

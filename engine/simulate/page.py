@@ -56,12 +56,9 @@ def page_of(
         _tiles(runs),
     ]
     if found:
-        parts += [
-            _head(
-                "B against A", "两套规则对比", "Same people and seeds; ± is a 95 % interval over the runs."
-            ),
-            _differences(found),
-        ]
+        a, b = runs[0].label, runs[1].label
+        noise = "The same people on both sides; ± is a 95 % interval over the runs, coloured is what stands out of it."
+        parts += [_head(f"{b} against {a}", "对比", noise), _differences(found, a, b)]
     for number, (heading, heading_zh, line, figure) in enumerate(_charts(runs)):
         parts += [_head(heading, heading_zh, line), _chart(figure, number)]
     parts += [_head("All figures", "全部数据", "The same tables as in the CSV and Parquet files.")]
@@ -123,7 +120,7 @@ def _shown(name: str, value: float | int | None) -> str:
     return f"{value:,}"
 
 
-def _differences(found: Sequence[Difference]) -> str:
+def _differences(found: Sequence[Difference], a: str, b: str) -> str:
     rows = []
     for one in found:
         noise = "one run" if one.half_width is None else f"± {_number(one.half_width)}"
@@ -135,7 +132,7 @@ def _differences(found: Sequence[Difference]) -> str:
             + "".join(f"<td{mark}>{cell}</td>" for cell in cells)
             + "</tr>"
         )
-    head = "".join(f"<th>{name}</th>" for name in ("measure", "A", "B", "B - A", "noise", "B - A, of A"))
+    head = "".join(f"<th>{_text(name)}</th>" for name in ("measure", a, b, "difference", "noise", f"of {a}"))
     return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
 
 

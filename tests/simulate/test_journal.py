@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,26 @@ async def test_the_journal_agrees_with_the_rows_and_the_replay_with_the_journal(
     assert forecast.total(t.BALLS) == tally.total(t.BALLS)
     taken, really = (forecast.total(t.BY_OWNER), tally.total(t.BY_OWNER))
     assert abs(taken - really) <= really // 10
+
+
+async def test_two_arms_of_a_canary_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "game.db"
+    world = await build(f"sqlite:///{file}")
+    with sqlite3.connect(file) as db:
+        sql = "UPDATE activities SET trace = replace(trace, ?, ?) WHERE user_id = ?"
+        db.execute(sql, (rulebook().hash, "f" * 64, world.walker))
+    db.close()
+    async with reading(f"sqlite:///{file}") as opened, opened.snapshot() as view:
+        whole = (await read_journal(view, by_rules=False)).groups[ALL]
+        arms = (await read_journal(view, by_rules=True)).groups
+    canary = arms["f" * 64]
+    assert [user.trees for user in canary.users] == [2]
+    assert canary.total(t.TREES) == whole.total(t.TREES)
+    assert sum(canary.money.values()) == sum(whole.money.values())
+    for column in range(len(t.COLUMNS)):
+        assert sum(arm.total(column) for arm in arms.values()) == whole.total(column), t.COLUMNS[column]
+    assert 0 < canary.total(t.ISSUED) < whole.total(t.ISSUED)
+    assert sum(len(arm.users) for arm in arms.values()) == len(whole.users)
 
 
 async def test_an_empty_database_says_so(sqlite_url: str) -> None:
