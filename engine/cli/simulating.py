@@ -73,7 +73,7 @@ def rules_simulate(
         typer.Option(help="A shipped population by name, or a YAML file (docs/simulation.md)."),
     ] = None,
     users: Annotated[
-        int | None, typer.Option(min=1, max=2_000_000, help="Instead of the population's.")
+        int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,

@@ -33,7 +33,7 @@ from engine.rulefiles.scalars import (
 )
 from engine.rulefiles.wording import findings_of
 
-USERS_MAX = 2_000_000
+USERS_MAX = 500_000
 DAYS_MAX = 3_660
 SHIPPED = Path(__file__).parent / "populations"
 MINUTES_OF_DAY = 24 * 60
