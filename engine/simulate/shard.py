@@ -138,17 +138,17 @@ class Shard:
         on = report.on or self._on
         name = f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)
         command = c.ReportActivity(
-            behaviour.category,
-            name,
-            str(person.id),
-            behaviour.id,
-            quantity,
-            behaviour.unit,
-            f"{at}:{quantity}",
-            None if is_total or report.on else acted_at,
-            on if is_total or report.on else None,
-            (report.revision or 1) if is_total else None,
-            attributes,
+            source=behaviour.category,
+            activity=name,
+            subject=str(person.id),
+            behaviour=behaviour.id,
+            quantity=quantity,
+            unit=behaviour.unit,
+            content=f"{at}:{quantity}",
+            at=None if is_total or report.on else acted_at,
+            on=on if is_total or report.on else None,
+            revision=(report.revision or 1) if is_total else None,
+            attributes=attributes,
         )
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
