@@ -54,7 +54,7 @@ LIMITED = {"stock": {"saxaul-alxa": 3, "caragana-wuwei": 2, "tamarix-jinta": 0}}
 
 def test_the_same_seed_gives_the_same_grams_with_any_number_of_processes() -> None:
     def run(processes: int, seed: int = 1) -> t.Tally:
-        return simulated(users=70, days=90, shard_users=20, processes=processes, seed=seed, **LIMITED)
+        return simulated(users=45, days=75, shard_users=12, processes=processes, seed=seed, **LIMITED)
 
     alone = run(1)
     assert alone.total(t.TREES) > 0
