@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, workbench
+from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, simulating, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -41,6 +41,8 @@ for command in (
     publishing.show,
 ):
     rules.command()(command)
+rules.command("simulate")(simulating.rules_simulate)
+rules.command("report")(simulating.rules_report)
 canary = typer.Typer(help="Look after the rulebook that a share of users has.", no_args_is_help=True)
 canary.command("promote")(publishing.canary_promote)
 canary.command("withdraw")(publishing.canary_withdraw)

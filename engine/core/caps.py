@@ -132,6 +132,8 @@ class Room:
         energy_g, reason, used_by = worth_g, None, ()
         for period in periods:
             name, limit_g, limit_count = limits_of(rule.caps, period)
+            if limit_g is None and limit_count is None:
+                continue
             use = self._use(behaviour, period)
             others = [one for one in use.acts if one != act]
             if limit_count is not None and len(others) >= limit_count and worth_g:

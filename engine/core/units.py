@@ -57,6 +57,7 @@ def local_day(at: int, zone: str) -> date:
     return datetime.fromtimestamp(at / SECOND_MS, zone_of(zone)).date()
 
 
+@lru_cache(maxsize=16_384)
 def local_instant(day: date, second_of_day: int, zone: str) -> int:
     """The instant of a wall-clock second on a local day; in a gap of summer time, the instant that the gap ends at."""
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone_of(zone))

@@ -47,7 +47,7 @@ Row = Found | BadLine
 Format = Callable[[Path, str, Read], Iterator[Row]]
 
 
-class _BadRow(Exception):
+class BadRow(Exception):
     """What is wrong with a row."""
 
 
@@ -105,11 +105,11 @@ def _from_json(text: str, source: str) -> ReportActivity:
     try:
         return command_of(source, _decoder.decode(text))
     except (msgspec.MsgspecError, RecursionError) as problem:
-        raise _BadRow(str(problem)) from problem
+        raise BadRow(str(problem)) from problem
 
 
 def _own_csv(path: Path, source: str, read: Read) -> Iterator[Row]:
-    table = _Table(path, read, ("id", "subject", "behaviour", "quantity", "unit"), FIELDS)
+    table = Table(path, read, ("id", "subject", "behaviour", "quantity", "unit"), FIELDS)
     for line in table:
         yield _row(line, lambda line: command_of(source, _from_cells(table.cells(line))))
 
@@ -127,14 +127,14 @@ def _from_cells(cells: Mapping[str, str]) -> Reported:
     try:
         return msgspec.convert(wire, Reported, strict=True)
     except msgspec.ValidationError as problem:
-        raise _BadRow(str(problem).replace("$.", "")) from problem
+        raise BadRow(str(problem).replace("$.", "")) from problem
 
 
 # --- Fitbit's daily activity ------------------------------------------------------------------------
 
 
 def _fitbit(path: Path, source: str, read: Read) -> Iterator[Row]:
-    table = _Table(path, read, ("Id", "ActivityDate", "TotalSteps"))
+    table = Table(path, read, ("Id", "ActivityDate", "TotalSteps"))
     for line in table:
         yield _row(line, lambda line: _from_fitbit(table.cells(line), source))
 
@@ -143,7 +143,7 @@ def _from_fitbit(cells: Mapping[str, str], source: str) -> ReportActivity:
     """One person's day of steps: the id is by the file's own date, the content the whole row as it stands."""
     subject = cells["Id"]
     if not (subject.isascii() and subject.isdigit() and len(subject) <= NUMBER_CHARACTERS_MAX):
-        raise _BadRow(f"Id {_short(subject)} is not a number")
+        raise BadRow(f"Id {_short(subject)} is not a number")
     day = _american_day(cells["ActivityDate"])
     steps = _number("TotalSteps", cells["TotalSteps"])
     reported = Reported(
@@ -164,13 +164,13 @@ def _american_day(text: str) -> date:
     try:
         return datetime.strptime(day, "%m/%d/%Y").date()  # noqa: DTZ007 - a calendar day has no zone
     except ValueError as problem:
-        raise _BadRow(f"ActivityDate {_short(text)} is not a day as m/d/yyyy") from problem
+        raise BadRow(f"ActivityDate {_short(text)} is not a day as m/d/yyyy") from problem
 
 
 # --- tables -----------------------------------------------------------------------------------------
 
 
-class _Table:
+class Table:
     """The lines under a header line; `cells` splits one of them. One record is one line."""
 
     def __init__(self, path: Path, read: Read, needed: Sequence[str], known: Sequence[str] = ()) -> None:
@@ -181,7 +181,7 @@ class _Table:
         self._delimiter = max(DELIMITERS, key=header.text.count)
         try:
             self._names = [name.strip() for name in self._split(header.text)]
-        except _BadRow as problem:
+        except BadRow as problem:
             raise UnreadableFile(f"{path}, line {header.number}: {problem}") from problem
         _check_header(path, self._names, needed, known)
 
@@ -189,17 +189,17 @@ class _Table:
         return self._lines
 
     def cells(self, line: Line) -> dict[str, str]:
-        """The row's values by column. Raises _BadRow."""
+        """The row's values by column. Raises BadRow."""
         values = self._split(line.text)
         if len(values) != len(self._names):
-            raise _BadRow(f"{len(values)} fields where the header has {len(self._names)}")
+            raise BadRow(f"{len(values)} fields where the header has {len(self._names)}")
         return {name: value.strip() for name, value in zip(self._names, values, strict=True)}
 
     def _split(self, text: str) -> list[str]:
         try:
             [values] = csv.reader([text], delimiter=self._delimiter, strict=True)
         except (csv.Error, ValueError) as problem:
-            raise _BadRow(f"not a CSV line: {problem}") from problem
+            raise BadRow(f"not a CSV line: {problem}") from problem
         return values
 
 
@@ -226,7 +226,7 @@ def _row(line: Line, read: Callable[[Line], ReportActivity]) -> Row:
         return BadLine(line.number, line.problem)
     try:
         return Found(line.number, read(line))
-    except _BadRow as problem:
+    except BadRow as problem:
         return BadLine(line.number, _short(str(problem), 300))
     except Rejected as refusal:
         return BadLine(line.number, _short(str(refusal), 300))
@@ -239,14 +239,14 @@ def _number(name: str, text: str) -> Decimal:
     except InvalidOperation:
         number = None
     if number is None or not number.is_finite():
-        raise _BadRow(f"{name} {_short(text)} is not a number")
+        raise BadRow(f"{name} {_short(text)} is not a number")
     return number
 
 
 def _count(name: str, text: str) -> int:
     """A whole number in digits."""
     if not (text.isascii() and text.isdecimal() and len(text) <= NUMBER_CHARACTERS_MAX):
-        raise _BadRow(f"{name} {_short(text)} is not a whole number")
+        raise BadRow(f"{name} {_short(text)} is not a whole number")
     return int(text)
 
 

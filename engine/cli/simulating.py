@@ -1,0 +1,431 @@
+"""`saxaul rules simulate` and `report`: a rulebook in virtual time, and the same figures of a real database."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.cli.shared import (
+    DatabaseOption,
+    Exit,
+    Failure,
+    JsonOption,
+    failures,
+    is_terminal,
+    note,
+    run,
+    say,
+    say_json,
+    settings_with,
+    shown_url,
+    step_progress,
+)
+from engine.cli.simulated import check_targets, give
+
+if TYPE_CHECKING:
+    from engine.core.rules import RuleBook
+    from engine.simulate.comparing import Difference
+    from engine.simulate.days import Trace
+    from engine.simulate.figures import Figures
+    from engine.simulate.population import Population
+    from engine.simulate.running import Progress
+
+    _Shown = tuple[list[Figures], list[str], list[Difference]]  # runs, under which assumptions, differences
+
+RUNS_MAX = 200
+PROCESSES_MAX = 256
+COMPARED_RUNS = 3
+
+CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
+ParquetOption = Annotated[
+    Path | None,
+    typer.Option("--parquet", help="Write every table as Parquet into this folder (extra `charts`)."),
+]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", help="Write one self-contained page with charts (extra `charts`).")
+]
+
+
+class By(StrEnum):
+    """What a report is split by."""
+
+    RULES = "rules"
+
+
+# --- simulate ---------------------------------------------------------------------------------------
+
+
+def rules_simulate(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="One rulebook's folder, or two to compare (A B); the one in use if none is named."
+        ),
+    ] = None,
+    population: Annotated[
+        str | None,
+        typer.Option(help="A shipped population by name, or a YAML file (docs/simulation.md)."),
+    ] = None,
+    users: Annotated[
+        int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, max=RUNS_MAX, help="Runs with seeds from --seed on; two rulebooks: 3, else 1."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
+    ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(help="Real acts, as fitbit=FILE, bike=FILE or ev=FILE; may be given again."),
+    ] = None,
+    trace_as: Annotated[
+        list[str] | None, typer.Option(help="The behaviour of a trace, as ev=BEHAVIOUR, where it is another.")
+    ] = None,
+    from_journal: Annotated[
+        str | None,
+        typer.Option(
+            "--from-journal", help="Replay this database's real users: sqlite:///path or postgresql://…"
+        ),
+    ] = None,
+    csv_folder: CsvOption = None,
+    parquet_folder: ParquetOption = None,
+    html_file: HtmlOption = None,
+    benchmark: Annotated[
+        bool, typer.Option("--benchmark", help="Print speed only: user-days a minute, commands a user-day.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a population through the rules in virtual time: energy, trees, money, fairness. Nothing real is touched.
+
+    Two folders are compared on the same people and seeds, with the difference and its noise.
+
+    Example: saxaul rules simulate game_rules my_rules --users 2000 --days 90 --html report.html
+    """
+    with failures(), _named_failures():
+        books = _books(folders or [])
+        check_targets(csv_folder, parquet_folder, html_file)
+        if from_journal is not None:
+            has_more = bool(population or trace or users or days)
+            shown: _Shown | None = _replay(books, from_journal, seed, has_more)
+        else:
+            traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
+            people = _sized(_population(population, books, bool(traces)), traces, books, users, days)
+            count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
+            shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
+        if shown is not None:
+            give(*shown, csv_folder, parquet_folder, html_file, as_json)
+
+
+def _described(
+    books: dict[str, tuple[Path, "RuleBook"]],
+    population: "Population",
+    traces: Sequence["Trace"],
+    seed: int,
+    runs: int,
+    processes: int | None,
+    benchmark: bool,
+    as_json: bool,
+) -> "_Shown | None":
+    """What is to be shown of described or traced users; nothing where only the speed was asked for."""
+    started = time.perf_counter(), sum(os.times()[:4])
+    made = _simulated(books, population, traces, seed, runs, processes)
+    if benchmark:
+        _tell_speed(made, started, processes, as_json)
+        return None
+    first = [figures[0] for figures in made]
+    return first, _about(population, first[0], runs, seed), _compared(made)
+
+
+@contextmanager
+def _named_failures() -> Iterator[None]:
+    """What a simulation may meet, as failures with their own words."""
+    from engine.ingest.lines import UnreadableFile
+    from engine.simulate.export import ExtraMissing
+    from engine.simulate.journal import EmptyDatabase
+    from engine.simulate.population import PopulationError
+    from engine.simulate.replay import TooLarge
+    from engine.simulate.running import SimulationStopped
+
+    try:
+        yield
+    except PopulationError as problem:
+        raise Failure(f"{len(problem.problems)} problems in the population:\n{problem}") from problem
+    except ExtraMissing as problem:
+        raise Failure(str(problem), Exit.USAGE) from problem
+    except (UnreadableFile, EmptyDatabase, TooLarge, SimulationStopped) as problem:
+        raise Failure(str(problem)) from problem
+
+
+def _books(folders: Sequence[Path]) -> dict[str, tuple[Path, "RuleBook"]]:
+    """The rulebooks by the label that tables give them."""
+    from engine.rulebook import load_rulebook, shipped_rules
+
+    if len(folders) > 2:
+        raise Failure("at most two rulebooks are compared", Exit.USAGE)
+    for folder in folders:
+        if not folder.is_dir():
+            raise Failure(f"there is no folder {folder}", Exit.USAGE)
+    if not folders:
+        folder = settings_with().game_rules or shipped_rules()
+        return {"the rulebook": (folder, load_rulebook(folder))}
+    labels = ["A", "B"] if len(folders) > 1 else [folders[0].resolve().name]
+    return {label: (folder, load_rulebook(folder)) for label, folder in zip(labels, folders, strict=True)}
+
+
+def _traces(given: Sequence[str], named: Sequence[str], books: Sequence["RuleBook"]) -> list["Trace"]:
+    from engine.ingest.traces import TRACES, read_trace
+
+    behaviours = dict(_pair(text, "--trace-as", TRACES) for text in named)
+    traces = []
+    for text in given:
+        kind, path = _pair(text, "--trace", TRACES)
+        behaviour = behaviours.get(kind, TRACES[kind].behaviour)
+        if not any(behaviour in book.behaviours for book in books):
+            known = ", ".join(sorted(books[0].behaviours))
+            raise Failure(
+                f"no rulebook has {behaviour!r}; say --trace-as {kind}=BEHAVIOUR, one of {known}", Exit.USAGE
+            )
+        found, bad = read_trace(kind, Path(path), behaviour)
+        if bad:
+            note(f"{path}: {len(bad):,} lines left out; line {bad[0].line}: {bad[0].problem}")
+        traces.append(found)
+    return traces
+
+
+def _pair(text: str, option: str, known: Any) -> tuple[str, str]:
+    kind, equals, value = text.partition("=")
+    if not equals or not value or kind not in known:
+        raise Failure(f"{option} {text!r} is not one of {', '.join(known)} with = and a value", Exit.USAGE)
+    return kind, value
+
+
+def _population(name: str | None, books: dict[str, tuple[Path, "RuleBook"]], traced: bool) -> "Population":
+    from engine.simulate.population import SHIPPED, check_population, read_population, shipped_populations
+
+    name = name or ("traced" if traced else "city-and-town")
+    path = SHIPPED / f"{name}.yaml" if name in shipped_populations() else Path(name)
+    if not path.is_file():
+        known = ", ".join(shipped_populations())
+        raise Failure(f"there is no population {name!r}: name a YAML file, or one of {known}", Exit.USAGE)
+    population, document = read_population(path)
+    check_population(population, {label: book for label, (_, book) in books.items()}, document)
+    return population
+
+
+def _sized(
+    population: "Population",
+    traces: Sequence["Trace"],
+    books: dict[str, tuple[Path, "RuleBook"]],
+    users: int | None,
+    days: int | None,
+) -> "Population":
+    """The population with what the traces and the command line say: by default each traced subject once."""
+    update: dict[str, Any] = {}
+    if traces:
+        update["start"] = _trace_start(population, traces, [book for _, book in books.values()])
+        update["users"] = max(len(trace.subjects) for trace in traces)
+        update["days"] = max(trace.days for trace in traces)
+    update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
+    return population.model_copy(update=update)
+
+
+def _trace_start(population: "Population", traces: Sequence["Trace"], books: Sequence["RuleBook"]) -> date:
+    """The trace's own first day; where its behaviour was not in force yet, the population's, on the same weekday."""
+    first = traces[0].start
+    behaviours = [name for trace in traces for name in trace.behaviours()]
+    known = [book.behaviours[name] for book in books for name in behaviours if name in book.behaviours]
+    if all(behaviour.on(first) for behaviour in known):
+        return first
+    shift = (first.weekday() - population.start.weekday()) % 7
+    moved = population.start + timedelta(days=shift)
+    note(f"{first}: not all of {', '.join(behaviours)} was in force; the trace is taken to begin on {moved}")
+    return moved
+
+
+def _simulated(
+    books: dict[str, tuple[Path, "RuleBook"]],
+    population: "Population",
+    traces: Sequence["Trace"],
+    seed: int,
+    runs: int,
+    processes: int | None,
+) -> list[list["Figures"]]:
+    """For each rulebook the figures of each run."""
+    from engine.simulate.figures import Figures
+    from engine.simulate.running import run as run_all
+    from engine.simulate.running import setup_of
+    from engine.simulate.typical import typical_reports
+
+    typical: dict[str, Any] = {}
+    for folder, _ in reversed(list(books.values())):
+        typical |= typical_reports(folder)
+    compared = [book for _, book in books.values()]
+    names = {place: about.names.en for place, about in population.places.items()}
+    made: list[list[Figures]] = []
+    with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
+        for label, (_, book) in books.items():
+            figures = []
+            for number in range(runs):
+                setup = setup_of(
+                    book, population, typical, compared=compared, seed=seed + number, traces=traces
+                )
+                tally = run_all(setup, processes, progress)
+                stock = dict(population.stock)
+                figures.append(
+                    Figures(
+                        label, tally, population.start, setup.days, book, book.hash, setup.scale, stock, names
+                    )
+                )
+            made.append(figures)
+    return made
+
+
+@contextmanager
+def _user_day_progress(total: int) -> Iterator["Progress"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("Simulating"),
+        BarColumn(),
+        TextColumn("{task.completed:,} user-days"),
+        TimeRemainingColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), disable=not is_terminal(), transient=True)
+    task = bar.add_task("", total=total)
+    with bar:
+        yield lambda user_days: bar.advance(task, user_days)
+
+
+def _tell_speed(
+    made: Sequence[Sequence["Figures"]], started: tuple[float, float], processes: int | None, as_json: bool
+) -> None:
+    """Speed by the wall clock, and by processor time, which what else runs on the machine spoils less."""
+    from engine.simulate.running import processes_of_machine
+
+    tallies = [figures.tally for runs in made for figures in runs]
+    user_days = sum(tally.user_days for tally in tallies)
+    commands = sum(sum(tally.commands.values()) for tally in tallies)
+    seconds, processor_s = time.perf_counter() - started[0], sum(os.times()[:4]) - started[1]
+    facts = {
+        "user_days": user_days,
+        "seconds": round(seconds, 2),
+        "processes": processes or processes_of_machine(),
+        "user_days_a_minute": round(user_days * 60 / seconds),
+        "commands": commands,
+        "commands_a_user_day": round(commands / user_days, 2),
+        "commands_a_second": round(commands / seconds),
+        "processor_seconds": round(processor_s, 2),
+        "user_days_a_processor_minute": round(user_days * 60 / max(processor_s, 0.001)),
+    }
+    if as_json:
+        say_json(facts)
+        return
+    for name, value in facts.items():
+        say(f"{name:<30}{value:>14,}")
+
+
+def _about(population: "Population", figures: "Figures", runs: int, seed: int) -> list[str]:
+    who = f"{population.names.en} {population.names.zh}: {population.users:,} users"
+    when = f"{figures.start} to {figures.on(figures.days - 1)}"
+    dice = f"seed {seed}" if runs == 1 else f"seeds {seed} to {seed + runs - 1}; the tables show the first"
+    return [
+        f"{who}, {when}, {dice}",
+        f"{population.description.en} A model, not a promise: see docs/simulation.md for what it can't say.",
+    ]
+
+
+def _compared(made: Sequence[Sequence["Figures"]]) -> list["Difference"]:
+    from engine.simulate.comparing import differences
+
+    return differences(made[0], made[1]) if len(made) == 2 else []
+
+
+# --- replay and report ------------------------------------------------------------------------------
+
+
+def _replay(
+    books: dict[str, tuple[Path, "RuleBook"]], database: str, seed: int, describes_users: bool
+) -> "_Shown":
+    from engine.simulate.comparing import differences
+    from engine.simulate.figures import Figures
+    from engine.simulate.journal import ALL
+    from engine.simulate.replay import replayed
+
+    if describes_users:
+        raise Failure("--from-journal brings its own users and days; leave the other options out", Exit.USAGE)
+    settings = settings_with(database)
+    label, (_, book) = list(books.items())[-1]
+    reading, days = run(_read_real(settings.database_url, book))
+    actual = Figures("actual", reading.tally(ALL), reading.start, reading.days, book, "as it was")
+    tally = replayed(days, book, reading.days, seed)
+    forecast = Figures("forecast", tally, reading.start, reading.days, book, book.hash)
+    who = f"{shown_url(settings)}: {len(reading.users):,} real users"
+    about = [
+        f"{who}, {reading.days} days from {reading.start} ({reading.zone})",
+        f"forecast: what they did, under {label} ({book.hash[:16]}); actual: what the journal holds",
+    ]
+    return [actual, forecast], about, differences([actual], [forecast])
+
+
+async def _read_real(url: str, book: "RuleBook") -> Any:
+    from engine.reading import reading as opened
+    from engine.simulate.journal import read_journal
+    from engine.simulate.replay import real_days
+
+    async with opened(url) as db, db.snapshot() as view:
+        with _named_failures():
+            read = await read_journal(view, by_rules=False)
+            return read, await real_days(view, read, book)
+
+
+def rules_report(
+    database: DatabaseOption = None,
+    by: Annotated[
+        By | None, typer.Option(help="rules: one column for each rulebook that made balls.")
+    ] = None,
+    csv_folder: CsvOption = None,
+    parquet_folder: ParquetOption = None,
+    html_file: HtmlOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print what really happened, from a database's journal, in the tables of `simulate`. Also beside a server.
+
+    With --by rules, users count for the rulebook of their latest activity and grams for that of their ball, so
+    that both arms of a canary can be compared.
+
+    Example: saxaul rules report --database sqlite:///saxaul.db --by rules
+    """
+    with failures(), _named_failures():
+        check_targets(csv_folder, parquet_folder, html_file)
+        settings = settings_with(database)
+        arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES))
+        first = arms[0]
+        about = [f"{shown_url(settings)}: {first.start} to {first.on(first.days - 1)}"]
+        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
+
+
+async def _read_report(url: str, folder: Path | None, by_rules: bool) -> list["Figures"]:
+    from engine.reading import reading as opened
+    from engine.rulebook import load_rulebook
+    from engine.simulate.figures import Figures
+    from engine.simulate.journal import read_journal
+
+    book = load_rulebook(folder)
+    async with opened(url) as db, db.snapshot() as view:
+        with _named_failures(), step_progress() as progress:
+            read = await read_journal(view, by_rules, progress)
+    return [
+        Figures(group[:12], tally, read.start, read.days, book, group)
+        for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
+    ]

@@ -1,0 +1,268 @@
+"""The same figures from a real database: its journal's transfers, activities, links and trees, read on one snapshot.
+
+Reads only. Energy is counted on the day on which its command was committed, in the zone that most users have.
+Memory grows by some hundred bytes with every activity and user.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from engine.core.units import DAY_MS, local_day
+from engine.simulate import tally as t
+from engine.simulate.tally import NEVER, Tally, UserFigures
+from engine.store.database import Reader
+
+BATCH_ROWS = 4000
+ACTIVE_SOURCE_D = 7
+ALL = "all"
+
+Progress = Callable[[str, int, int], None]
+transfers_of = msgspec.json.Decoder(list[tuple[str, str, str, int, str]])
+
+
+class _Traced(msgspec.Struct):
+    """The part of an activity's trace that is needed."""
+
+    rules: str = ""
+
+
+_trace = msgspec.json.Decoder(_Traced)
+
+
+class EmptyDatabase(Exception):
+    """Nothing has happened in this database yet."""
+
+
+@dataclass(slots=True)
+class _Act:
+    user: int
+    behaviour: str
+    group: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read: a tally for each group (all, or a rulebook's hash), and how its days are numbered."""
+
+    start: date
+    zone: str
+    days: int = 1
+    groups: dict[str, Tally] = field(default_factory=dict)
+    acts: dict[int, _Act] = field(default_factory=dict)  # id of activity and ball → whose it was
+    users: dict[int, UserFigures] = field(default_factory=dict)
+    arms: dict[int, str] = field(default_factory=dict)  # user → group of the latest activity
+
+    def tally(self, group: str) -> Tally:
+        """The group's tally, to count in."""
+        return self.groups.setdefault(group, Tally())
+
+    def day(self, at: int) -> int:
+        """The day number of an instant."""
+        return (local_day(at, self.zone) - self.start).days
+
+
+async def read_journal(
+    view: Reader, by_rules: bool, progress: Progress = lambda what, done, total: None
+) -> Reading:
+    """Everything that the database knows, as tallies. Raises EmptyDatabase."""
+    rows = await view.fetch(
+        "SELECT zone, count(*) FROM users GROUP BY zone ORDER BY count(*) DESC, zone LIMIT 1"
+    )
+    [(first_at, last_at)] = await view.fetch('SELECT min("at"), max("at") FROM journal')
+    if not rows or first_at is None:
+        raise EmptyDatabase("the database holds no user and no act yet; there is nothing to report")
+    zone = rows[0][0]
+    [(opened_at,)] = await view.fetch("SELECT min(opened_at) FROM users")
+    reading = Reading(local_day(min(first_at, opened_at), zone), zone)
+    reading.days = reading.day(last_at) + 1
+    await _read_users(view, reading)
+    await _read_acts(view, reading, by_rules, last_at)
+    await _read_moves(view, reading, progress)
+    for user, figures in reading.users.items():
+        reading.tally(reading.arms.get(user, ALL if not by_rules else "no activity")).users.append(figures)
+    for tally in reading.groups.values():
+        tally.user_days = sum(max(0, reading.days - max(0, user.opened)) for user in tally.users)
+        _count_active(tally, reading.days)
+    return reading
+
+
+async def pages_of(view: Reader, sql: str) -> Any:
+    """Pages of a query that has `id > ?` and a limit; the id comes first."""
+    after = -1
+    while rows := await view.fetch(sql, after, BATCH_ROWS):
+        yield rows
+        after = rows[-1][0]
+
+
+async def _read_users(view: Reader, reading: Reading) -> None:
+    sql = "SELECT id, province, opened_at FROM users WHERE id > ? ORDER BY id LIMIT ?"
+    async for rows in pages_of(view, sql):
+        for user, province, opened_at in rows:
+            reading.users[user] = UserFigures(province or "no province", "", reading.day(opened_at))
+
+
+async def _read_acts(view: Reader, reading: Reading, by_rules: bool, last_at: int) -> None:
+    sql = (
+        "SELECT id, user_id, behaviour, accepted_at, avoided_mg, source, trace"
+        " FROM activities WHERE id > ? ORDER BY id LIMIT ?"
+    )
+    active: set[tuple[int, str]] = set()
+    newest: dict[int, int] = {}
+    async for rows in pages_of(view, sql):
+        for act, user, behaviour, at, avoided_mg, source, trace in rows:
+            group = (_trace.decode(trace).rules or "unknown") if by_rules else ALL
+            reading.acts[act] = _Act(user, behaviour, group)
+            if newest.get(user, -1) < at:
+                newest[user], reading.arms[user] = at, group
+            tally = reading.tally(group)
+            tally.behaviour(behaviour)[t.ACTS] += 1
+            tally.behaviour(behaviour)[t.AVOIDED_MG] += avoided_mg
+            tally.day(reading.day(at))[t.ACTS] += 1
+            if at > last_at - ACTIVE_SOURCE_D * DAY_MS:
+                active.add((user, source))
+    links = await view.fetch("SELECT user_id, source FROM links WHERE withdrawn_at IS NULL")
+    for user, source in set(map(tuple, links)):
+        if user in reading.users:
+            reading.users[user].linked += 1
+            reading.users[user].linked_active += (user, source) in active
+
+
+async def _read_moves(view: Reader, reading: Reading, progress: Progress) -> None:
+    [(newest,)] = await view.fetch("SELECT coalesce(max(id), 0) FROM journal")
+    sql = 'SELECT id, "at", kind, actor, transfers FROM journal WHERE id > ? ORDER BY id LIMIT ?'
+    minted: set[int] = set()
+    async for rows in pages_of(view, sql):
+        for _, at, kind, actor, transfers in rows:
+            day = reading.day(at)
+            if actor in reading.users and day >= 0:
+                reading.users[actor].active |= 1 << day
+            moves = transfers_of.decode(transfers)
+            programme = next((credit[5:] for _, credit, *_ in moves if credit.startswith("sold:")), "unknown")
+            group = _group_of(moves, reading)
+            for move in moves:
+                _move(reading, move, day, minted, programme, group)
+            for _, credit, asset, amount, _ in moves:
+                if asset.startswith("money:") and credit.startswith("committed:"):
+                    buyer = next((_ref(giver)[1] for giver, taker, *_ in moves if taker == "redeemed"), 0)
+                    tally = reading.tally(reading.arms.get(buyer, ALL))
+                    tally.money[programme, asset.removeprefix("money:")] += amount
+            if actor in reading.users:
+                reading.tally(reading.arms.get(actor, ALL)).commands[kind] += 1
+        progress("journal", rows[-1][0], newest)
+
+
+def _ref(account: str) -> tuple[str, int]:
+    kind, _, ref = account.partition(":")
+    return kind, int(ref) if ref.isdecimal() else 0
+
+
+def _group_of(moves: Sequence[tuple[str, str, str, int, str]], reading: Reading) -> str:
+    """The group of the user whom a journal row is about, for movements that name no ball."""
+    accounts = (account for move in moves for account in move[:2])
+    users = (_ref(account)[1] for account in accounts if account.startswith(("carbon:", "debt:")))
+    return reading.arms.get(next(users, 0), ALL)
+
+
+def _move(
+    reading: Reading,
+    move: tuple[str, str, str, int, str],
+    day: int,
+    minted: set[int],
+    programme: str,
+    group: str,
+) -> None:
+    debit, credit, asset, amount, _ = move
+    giver, taker = _ref(debit), _ref(credit)
+    if asset == "avoided":
+        _avoided(reading, giver, taker, amount, day)
+    elif asset == "energy" and giver[0] == "wallet":
+        _redeemed(reading, giver[1], amount, day, programme)
+    elif asset == "energy":
+        _energy(reading, giver, taker, amount, day, minted, group)
+
+
+def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int) -> None:
+    user, change_mg = (taker[1], amount) if giver[0] == "mint" else (giver[1], -amount)
+    reading.tally(reading.arms.get(user, ALL)).day(day)[t.AVOIDED_MG] += change_mg
+    if user in reading.users:
+        reading.users[user].avoided_mg += change_mg
+
+
+def _energy(
+    reading: Reading,
+    giver: tuple[str, int],
+    taker: tuple[str, int],
+    amount: int,
+    day: int,
+    minted: set[int],
+    group: str,
+) -> None:
+    """Grams count for the group of their ball; where no ball is named (expired or debt, reversed), for `group`."""
+    ball = taker[1] if taker[0] == "ball" else giver[1] if giver[0] == "ball" else None
+    act = reading.acts.get(ball) if ball is not None else None
+    tally = reading.tally(act.group if act else group)
+    tally.accounts[giver[0]] -= amount
+    tally.accounts[taker[0]] += amount
+    column = _column(giver[0], *taker, act)
+    is_new = giver[0] == "mint" and taker[1] not in minted
+    for row in [tally.day(day)] + ([tally.behaviour(act.behaviour)] if act else []):
+        row[column] += amount
+        row[t.BALLS] += is_new
+    if giver[0] == "mint":
+        minted.add(taker[1])
+        if act and act.user in reading.users:
+            reading.users[act.user].issued_g += amount
+    if taker[0] in ("wallet", "debt") and taker[1] in reading.users:
+        reading.users[taker[1]].collected_g += amount
+        if column == t.BY_OWNER:
+            reading.users[taker[1]].by_owner_g += amount
+
+
+def _column(giver: str, taker: str, taker_ref: int, act: _Act | None) -> int:
+    """What a movement of energy counts as."""
+    if giver == "mint":
+        return t.ISSUED
+    if taker in ("expired", "reversed"):
+        return t.EXPIRED if taker == "expired" else t.REVERSED
+    return t.BY_OWNER if act is not None and act.user == taker_ref else t.BY_FRIENDS
+
+
+def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str) -> None:
+    group = reading.arms.get(user, ALL)
+    tally = reading.tally(group)
+    tally.accounts["wallet"] -= amount
+    tally.accounts["redeemed"] += amount
+    row = tally.day(day)
+    row[t.REDEEMED] += amount
+    row[t.TREES] += 1
+    on = date.fromordinal(reading.start.toordinal() + day)
+    tally.trees[on.isoformat()[:7], programme] += 1
+    tally.planted[programme] += 1
+    figures = reading.users.get(user)
+    if figures is not None:
+        figures.trees += 1
+        if figures.first_tree == NEVER:
+            figures.first_tree = day
+
+
+def _count_active(tally: Tally, days: int) -> None:
+    counts: Counter[int] = Counter()
+    for user in tally.users:
+        counts.update(_bits(user.active))
+    for day, count in counts.items():
+        if 0 <= day < days:
+            tally.day(day)[t.OPENED] += count
+
+
+def _bits(active: int) -> Iterator[int]:
+    while active:
+        lowest = active & -active
+        yield lowest.bit_length() - 1
+        active ^= lowest

@@ -1,0 +1,357 @@
+"""Some hundred users and their friends, day by day in virtual time: what they mean to do becomes commands to the core.
+
+What has ended is dropped as time goes by (balls past their life, acts and caps of past days, counted trees), so memory
+depends on the users and not on the length of the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+from engine.core import commands as c
+from engine.core import events as e
+from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
+from engine.core.state import Ball
+from engine.core.units import HOUR_MS, MINUTE_MS, local_day, rfc3339
+from engine.simulate import tally as t
+from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.people import Person
+from engine.simulate.world import World
+
+FUNDER = "simulation"
+ACTIVE_SOURCE_D = 7
+CAPS_CLEARED_D = 4
+TENTH = Decimal("0.1")
+KEPT_D = 2  # days for which acts and caps are kept: described users report within the day
+
+
+class Shard:
+    """One shard under one rulebook. `wishes` of a day are met at its end, when the stock for them is known."""
+
+    def __init__(
+        self, rules: RuleBook, days: PlannedDays, dice: bytes, zone: str, kept_d: int = KEPT_D
+    ) -> None:
+        self.tally = t.Tally()
+        self._rules, self._days, self._zone, self._kept_d = rules, days, zone, kept_d
+        counting: Mapping[type, Callable[[Any], None]] = {
+            e.ActivityAccepted: self._accepted,
+            e.ActivityRevised: self._revised,
+            e.EnergyCollected: self._collected,
+            e.EnergyExpired: self._expired,
+            e.TreeRedeemed: self._redeemed,
+        }
+        self._world = World(rules, dice, counting)
+        self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
+        self._ends: defaultdict[int, list[Ball]] = defaultdict(list)  # whole hour → balls that end by then
+        self._totals: defaultdict[int, list[tuple[tuple[str, str], int, int]]] = defaultdict(
+            list
+        )  # day → running totals: name, id, revision
+        self._figures: dict[int, t.UserFigures] = {}
+        self._in_force: dict[str, tuple[Behaviour, BehaviourInForce] | None] = {}
+        self._wishes: list[tuple[Person, str, int]] = []
+        self._reported: dict[tuple[int, str], int] = {}  # (user, source) → day of the last report
+        self._day = 0
+        self._today = self.tally.day(0)
+        self._hour = 0
+        self._trees = 0
+        self._balls_max = 1
+        self._found()
+
+    # --- the beginning ------------------------------------------------------------------------------
+
+    def _found(self) -> None:
+        """Accounts, sources (one a category), consents and friendships, by commands like everything else."""
+        do, at = self._world.do, self._days.midnight(0)
+        by_category: defaultdict[str, list[str]] = defaultdict(list)
+        for behaviour in self._rules.behaviours.values():
+            by_category[behaviour.category].append(behaviour.id)
+        for category, behaviours in by_category.items():
+            do(c.AddSource(None, category, category, "", tuple(behaviours)), at)
+        for person in self._days.people:
+            self._world.next_id = person.id
+            do(c.OpenAccount(None, None, "", self._zone, person.province), at)
+            done = self._days.behaviours_of(person)
+            mine = {category: tuple(names) for category, names in by_category.items() if done & set(names)}
+            for category, behaviours in mine.items():
+                do(c.LinkSource(None, person.id, category, str(person.id), behaviours), at)
+            self._figures[person.id] = t.UserFigures(person.place, person.habit, 0, linked=len(mine))
+        people = self._days.people
+        for number, person in enumerate(people):
+            for friend in person.friends:
+                if friend > number:
+                    do(c.RequestFriend("", person.id, people[friend].id), at)
+                    do(c.AnswerFriend("", people[friend].id, person.id), at)
+        self._world.shelves["identities"].clear()
+        self._world.commands.clear()
+
+    # --- a day --------------------------------------------------------------------------------------
+
+    def run_day(self, number: int) -> Counter[str]:
+        """Live through a day; the trees that are wished for at its end, by programme."""
+        self._begin(number)
+        for item in self._days.plan(number):
+            if item.at >= self._hour:
+                self._end_balls(item.at)
+            if type(item.what) is Report:
+                self._report(item, item.what)
+            else:
+                self._look(item, item.what)
+        self._end_balls(self._days.midnight(number + 1) - 1)
+        self._clear(number)
+        self.tally.user_days += len(self._days.people)
+        return Counter(programme for _, programme, _ in self._wishes)
+
+    def _begin(self, number: int) -> None:
+        self._day, self._today = number, self.tally.day(number)
+        on = self._days.date_of(number)
+        self._balls_max = self._rules.game_on(on).collect_balls_max
+        self._on = on
+        self._in_force.clear()
+
+    def _rule(self, name: str) -> tuple[Behaviour, BehaviourInForce] | None:
+        """The behaviour with what is in force today; None where this rulebook has nothing of it."""
+        if name not in self._in_force:
+            behaviour = self._rules.behaviours.get(name)
+            rule = behaviour.on(self._on) if behaviour else None
+            self._in_force[name] = (behaviour, rule) if behaviour and rule else None
+        return self._in_force[name]
+
+    def _report(self, item: Item, report: Report) -> None:
+        found = self._rule(report.behaviour)
+        if found is None:
+            return
+        behaviour, rule = found
+        person, at = item.person, item.at
+        attributes: dict[str, object] = {}
+        acted_at = at if report.acted_at is None else report.acted_at
+        for name, attribute in rule.attributes.items():
+            if attribute.kind == "instant":
+                if attribute.required or name in report.attributes:
+                    attributes[name] = rfc3339(acted_at)
+            elif name in report.attributes:
+                attributes[name] = report.attributes[name]
+        quantity = _fitted(report.quantity, rule)
+        is_total = behaviour.running_total
+        on = report.on or self._on
+        name = f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)
+        command = c.ReportActivity(
+            source=behaviour.category,
+            activity=name,
+            subject=str(person.id),
+            behaviour=behaviour.id,
+            quantity=quantity,
+            unit=behaviour.unit,
+            content=f"{at}:{quantity}",
+            at=None if is_total or report.on else acted_at,
+            on=on if is_total or report.on else None,
+            revision=(report.revision or 1) if is_total else None,
+            attributes=attributes,
+        )
+        self._world.next_id = report.number
+        if self._world.do(command, at) is None:
+            return
+        self._reported[person.id, behaviour.category] = self._day
+        self.tally.behaviour(behaviour.id)[t.ACTS] += 1
+        self._today[t.ACTS] += 1
+        if is_total:
+            self._totals[self._day].append(((behaviour.category, name), report.number, report.revision or 1))
+        else:
+            self._world.state.activities.remove((behaviour.category, name))
+
+    def _look(self, item: Item, look: Look) -> None:
+        """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
+        person, now = item.person, item.at
+        user = person.id
+        figures = self._figures[user]
+        if not figures.active >> self._day & 1:
+            figures.active |= 1 << self._day
+            self._today[t.OPENED] += 1
+        mine = self._forests[user]
+        if mine and look.own:
+            ripe = [ball.id for ball in mine if ball.ripens_at <= now < ball.expires_at and ball.remaining_g]
+            if ripe:
+                self._world.do(c.CollectEnergy("", user, user, tuple(ripe[: self._balls_max])), now)
+                self._forests[user] = [ball for ball in mine if ball.remaining_g]
+        for owner in look.forests:
+            seen = [
+                ball.id
+                for ball in self._forests[owner]
+                if ball.friends_from_at <= now < ball.expires_at
+                and ball.remaining_g > ball.floor_g
+                and not (ball.takers and any(taker[0] == user for taker in ball.takers))
+            ]
+            if seen:
+                self._world.do(c.CollectEnergy("", user, owner, tuple(seen[: self._balls_max])), now)
+        if look.redeems:
+            self._wish(person, now)
+
+    def _wish(self, person: Person, now: int) -> None:
+        wallet_g = self._world.state.users[person.id].wallet_g
+        today = local_day(now, "UTC")
+        if any(wisher is person for wisher, _, _ in self._wishes):
+            return
+        for programme in person.wishes:
+            if programme in self.tally.sold_out:
+                continue
+            offer = self._rules.programmes.get(programme)
+            if (
+                offer is None
+                or today < offer.open_on
+                or (offer.close_on is not None and today > offer.close_on)
+            ):
+                continue
+            price_g = offer.energy_g(today)
+            if price_g is not None and price_g <= wallet_g:
+                self._wishes.append((person, programme, now))
+                return
+            return  # saved up for: the user waits for what they want most
+
+    # --- the end of a day ---------------------------------------------------------------------------
+
+    def redeem(self, granted: Mapping[str, int] | None, sold_out: Mapping[str, int]) -> None:
+        """Meet the day's wishes in the order in which they came up, as far as trees were granted (None: all)."""
+        left = dict(granted) if granted is not None else None
+        at = self._days.midnight(self._day + 1) - MINUTE_MS
+        for person, programme, _ in self._wishes:
+            if left is not None and programme in left:
+                if not left[programme]:
+                    self.tally.unmet[programme] += 1
+                    continue
+                left[programme] -= 1
+            self._redeem(person, programme, at)
+        self._wishes.clear()
+        self.tally.sold_out.update(sold_out)
+
+    def _redeem(self, person: Person, programme: str, at: int) -> None:
+        """A tree: its money and its stock first, then the user's energy."""
+        offer = self._rules.programmes[programme]
+        price = offer.unit_price_minor(local_day(at, "UTC"))
+        if price is None:
+            self.tally.unmet[programme] += 1
+            return
+        world = self._world
+        self._trees += 1
+        world.next_id = self._trees
+        commands, world.commands = world.commands, Counter()  # what the funder does is no command of a user
+        world.do(c.FundProgramme(None, programme, FUNDER, offer.currency, price, price), at)
+        world.do(c.GrantStock(None, programme, 1), at)
+        world.commands = commands
+        world.do(c.RedeemOffer("", person.id, programme), at)
+        world.state.commitments.remove(self._trees)
+
+    def _end_balls(self, until: int) -> None:
+        """Book, hour by hour, what was left in balls whose life is over, and let go of them."""
+        while self._hour <= until:
+            if not self._hour:
+                self._hour = until - until % HOUR_MS
+            ended = self._ends.pop(self._hour // HOUR_MS, None)
+            if ended:
+                left = [(ball.id, ball.owner) for ball in ended if ball.remaining_g]
+                if left:
+                    self._world.do(c.BookExpiry(tuple(left)), self._hour)
+                for ball in ended:
+                    forest = self._forests.get(ball.owner)
+                    if forest is not None and ball in forest:
+                        forest.remove(ball)
+                    self._world.forget_ball(ball.id)
+            self._hour += HOUR_MS
+
+    def _clear(self, number: int) -> None:
+        """Drop what can't be touched any more."""
+        state, shelves = self._world.state, self._world.shelves
+        for name, activity, revision in self._totals.pop(number - self._kept_d, ()):
+            state.activities.remove(name)
+            state.revisions.remove((activity, revision))
+        if number % CAPS_CLEARED_D == 0:
+            oldest = self._days.date_of(max(0, number - self._kept_d)).isoformat()
+            old = [key for key in shelves["caps"] if key[2] < oldest[: len(key[2])]]
+            for key in old:
+                state.caps.remove(key)
+
+    def finish(self) -> t.Tally:
+        """The books, audited. Raises LawBroken."""
+        self.tally.accounts.update(self._world.audit())
+        self.tally.commands.update({kind.__name__: count for kind, count in self._world.commands.items()})
+        self.tally.refused.update(self._world.refused)
+        for (user, _), day in self._reported.items():
+            self._figures[user].linked_active += day > self._day - ACTIVE_SOURCE_D
+        self.tally.users = list(self._figures.values())
+        return self.tally
+
+    # --- counting -----------------------------------------------------------------------------------
+
+    def _accepted(self, event: e.ActivityAccepted) -> None:
+        act, ball, today = event.activity, event.ball, self._today
+        row, figures = self.tally.behaviour(act.behaviour), self._figures[act.user_id]
+        today[t.AVOIDED_MG] += act.avoided_mg
+        row[t.AVOIDED_MG] += act.avoided_mg
+        figures.avoided_mg += act.avoided_mg
+        if ball is None:
+            return
+        for counts in (today, row):
+            counts[t.ISSUED] += act.energy_g
+            counts[t.BALLS] += 1
+            if event.is_late:
+                counts[t.EXPIRED] += act.energy_g
+        figures.issued_g += act.energy_g
+        self._new_ball(ball)
+
+    def _new_ball(self, ball: Ball) -> None:
+        self._ends[-(-ball.expires_at // HOUR_MS)].append(ball)
+        self._forests[ball.owner].append(ball)
+
+    def _revised(self, event: e.ActivityRevised) -> None:
+        behaviour = self._behaviour_of(event.id, event.ball)
+        rows = [self._today] if behaviour is None else [self._today, self.tally.behaviour(behaviour)]
+        figures = self._figures[event.user]
+        for counts in rows:
+            counts[t.AVOIDED_MG] += event.avoided_delta_mg
+            counts[t.ISSUED if event.energy_delta_g >= 0 else t.REVERSED] += abs(event.energy_delta_g)
+            counts[t.BALLS] += event.ball is not None
+        figures.avoided_mg += event.avoided_delta_mg
+        figures.issued_g += max(0, event.energy_delta_g)
+        if event.ball is not None:
+            self._new_ball(event.ball)
+
+    def _behaviour_of(self, activity: int, ball: Ball | None) -> str | None:
+        found = ball or self._world.state.balls.get(activity)
+        return found.behaviour if found else None
+
+    def _collected(self, event: e.EnergyCollected) -> None:
+        column = t.BY_OWNER if event.owner == event.collector else t.BY_FRIENDS
+        figures = self._figures[event.collector]
+        self._today[column] += event.energy_g
+        self.tally.behaviour(self._world.state.balls[event.ball].behaviour)[column] += event.energy_g
+        figures.collected_g += event.energy_g
+        if column == t.BY_OWNER:
+            figures.by_owner_g += event.energy_g
+
+    def _expired(self, event: e.EnergyExpired) -> None:
+        self._today[t.EXPIRED] += event.energy_g
+        self.tally.behaviour(self._world.state.balls[event.ball].behaviour)[t.EXPIRED] += event.energy_g
+
+    def _redeemed(self, event: e.TreeRedeemed) -> None:
+        tree, figures = event.tree, self._figures[event.tree.user_id]
+        self._today[t.REDEEMED] += tree.energy_g
+        self._today[t.TREES] += 1
+        self.tally.trees[self._on.isoformat()[:7], tree.programme] += 1
+        self.tally.planted[tree.programme] += 1
+        self.tally.money[tree.programme, event.currency] += event.unit_price_minor
+        figures.trees += 1
+        if figures.first_tree == t.NEVER:
+            figures.first_tree = self._day
+        self._world.state.trees.remove(tree.id)
+
+
+def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
+    """The quantity inside the rule's bounds, and no finer than it allows (two digits are fine enough)."""
+    if rule.quantity_decimals == 0:
+        quantity = Decimal(int(quantity))
+    elif rule.quantity_decimals == 1:
+        quantity = quantity.quantize(TENTH, ROUND_FLOOR)
+    if quantity < rule.quantity_min:
+        return rule.quantity_min
+    return rule.quantity_max if quantity > rule.quantity_max else quantity
