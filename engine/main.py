@@ -29,6 +29,7 @@ from engine.core.units import rfc3339
 from engine.counting import ReportCounts
 from engine.domain import FEEDS, GAME, JOBS, Domain
 from engine.explain import explain_ball
+from engine.forecast import Forecaster
 from engine.in_force import RulesAway, RulesInForce, editions_domain
 from engine.photos import PhotoFolder, erase_left_over
 from engine.publishing import Publisher, begin
@@ -91,7 +92,8 @@ class Engine:
     @property
     def publisher(self) -> Publisher:
         """Who proposes, approves and rolls back rulebooks here."""
-        return Publisher(self.db, self.writer.submit_all, self.clock.now_ms, keep=self.in_force.keep)
+        forecast = Forecaster(self.settings)
+        return Publisher(self.db, self.writer.submit_all, self.clock.now_ms, forecast, self.in_force.keep)
 
 
 def limits_of(settings: Settings) -> Limits:

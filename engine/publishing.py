@@ -47,8 +47,10 @@ PROBLEMS_TOLD_MAX = 50
 LOOKS_MAX = 3
 HISTORY_MAX = 1_000
 
-Forecast = Callable[[RuleBook], Mapping[str, int]]
-"""What the trees of a rulebook are expected to cost, in minor units by currency. May take minutes; runs in a thread."""
+Forecast = Callable[[RuleBook, int], Mapping[str, int]]
+"""What the trees of a rulebook are expected to cost for so many accounts, in minor units by currency.
+
+May take minutes; runs in a thread. Raises Rejected."""
 
 _EDITIONS = shelf_table(EDITION_SHELVES[1], Editions)
 
@@ -309,12 +311,19 @@ class Publisher:
         self, book: RuleBook, files: Mapping[str, str], command: Callable[[Looked], object]
     ) -> Outcome:
         """Submit what was seen; look again where another edition came into force meanwhile."""
-        costs = await asyncio.to_thread(self._forecast, book) if self._forecast is not None else {}
+        costs = await self._costs(book)
         for _ in range(LOOKS_MAX):
             outcome = await self._submit(command(await self._look(book, files, costs)))
             if outcome.error is None or outcome.error.code != "rules_moved":
                 break
         return outcome
+
+    async def _costs(self, book: RuleBook) -> Mapping[str, int]:
+        if self._forecast is None:
+            return {}
+        async with self._db.snapshot() as reader:
+            [(accounts,)] = await reader.fetch("SELECT count(*) FROM users WHERE state = ?", "active")
+        return await asyncio.to_thread(self._forecast, book, accounts)
 
     async def _look(self, book: RuleBook, files: Mapping[str, str], costs: Mapping[str, int]) -> Looked:
         now = self._now_ms()

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
     pull_loopback: bool = Field(
         False, description="Whether feeds on this machine may be pulled, also by http."
     )
+    population: Path | None = Field(
+        None, description="Population for the forecast of a rulebook's cost; the shipped one, when not set."
+    )
+    forecast_days: int = Field(
+        30, ge=0, le=366, description="Days that a rulebook's trees must be funded for; 0 asks no forecast."
+    )
     photos: Path | None = Field(
         None, description="Folder of users' photos; beside the SQLite file (NAME.photos), or ./saxaul.photos."
     )

@@ -149,6 +149,7 @@ STATUS: dict[str, int] = {
     "not_running": 409,
     "edited_in_place": 409,
     "over_budget": 409,
+    "bad_population": 422,
     "too_many_proposals": 409,
     "canary_running": 409,
     "canary_programmes": 409,

@@ -148,7 +148,14 @@ class Kept(BaseModel):
 
 Person = Annotated[str | None, Depends(operator_caller)]
 
-_JUDGED = ("rulebook_broken", "edited_in_place", "over_budget", "rules_moved", "already_in_force")
+_JUDGED = (
+    "rulebook_broken",
+    "edited_in_place",
+    "over_budget",
+    "bad_population",
+    "rules_moved",
+    "already_in_force",
+)
 _BUSY = ("canary_running", "canary_programmes", "edition_planned")
 
 

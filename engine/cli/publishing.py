@@ -224,6 +224,7 @@ async def _submit(work: Work, database: str | None) -> dict[str, Any]:
 
     from engine.clock import Clock
     from engine.core.errors import Rejected
+    from engine.forecast import Forecaster
     from engine.main import writing_engine
     from engine.publishing import Publisher
     from engine.reading import reading
@@ -231,7 +232,7 @@ async def _submit(work: Work, database: str | None) -> dict[str, Any]:
     settings = settings_with(database)
     async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
         try:
-            outcome = await work(Publisher(db, submit_all, Clock().now_ms))
+            outcome = await work(Publisher(db, submit_all, Clock().now_ms, Forecaster(settings)))
         except Rejected as refusal:
             raise Failure(_refusal(refusal)) from refusal
     if outcome.error is not None:

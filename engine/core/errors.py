@@ -102,6 +102,7 @@ CODES: dict[str, str] = {
     "not_running": "Only a proposal, a planned edition or a running canary can be withdrawn or promoted.",
     "edited_in_place": "Values that were in force are changed or gone; add them with a new date instead.",
     "over_budget": "The trees are expected to cost more than commitments hold.",
+    "bad_population": "The file that the forecast takes its people from is no population.",
     "too_many_proposals": "Too many proposals wait for approval; approve or withdraw some.",
     "canary_running": "A canary runs or is planned; promote or withdraw it first.",
     "canary_programmes": "A canary has the same programmes as the rulebook in force.",

@@ -315,7 +315,7 @@ async def test_the_forecast_is_held_against_what_commitments_hold(database_url: 
     """A real forecast, if a simple one: each user plants a tree of every open programme."""
     async with game(database_url) as made:
 
-        def forecast(rules: RuleBook) -> dict[str, int]:
+        def forecast(rules: RuleBook, accounts: int) -> dict[str, int]:
             costs: dict[str, int] = {}
             for programme in rules.programmes.values():
                 price = programme.unit_price_minor(today()) or 0
@@ -327,7 +327,7 @@ async def test_the_forecast_is_held_against_what_commitments_hold(database_url: 
         outcome = await publisher.propose(None, with_cap(200), "lin", "w")
         assert outcome.error is not None and outcome.error.code == "over_budget"
         lacking = outcome.error.fields["lacking"]["CNY"]
-        assert lacking == {"cost_minor": forecast(engine.rules)["CNY"], "funded_minor": 0}
+        assert lacking == {"cost_minor": forecast(engine.rules, 0)["CNY"], "funded_minor": 0}
         await made.do(FundProgramme(None, OFFER, "Fund", "CNY", 738, lacking["cost_minor"]))
         assert reply(await publisher.propose(None, with_cap(200), "lin", "w"))["state"] == "proposed"
 

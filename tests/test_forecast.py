@@ -1,0 +1,39 @@
+"""The forecast of what a rulebook's trees cost, by the real simulation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.core.errors import Rejected
+from engine.forecast import ACCOUNTS_MIN, Forecaster
+from engine.settings import Settings
+from tests.core.world import rulebook
+
+
+def test_more_accounts_cost_more_and_few_are_not_forecast() -> None:
+    forecast = Forecaster(Settings(forecast_days=20))
+    assert forecast(rulebook(), ACCOUNTS_MIN - 1) == {}
+    some, more = forecast(rulebook(), 10_000), forecast(rulebook(), 20_000)
+    assert 0 < some["CNY"] * 1.9 < more["CNY"] < some["CNY"] * 2.1
+
+
+def test_a_behaviour_that_is_no_more_costs_nothing() -> None:
+    forecast = Forecaster(Settings(forecast_days=20))
+    without = {name: one for name, one in rulebook().behaviours.items() if name != "walking"}
+    fewer = forecast(replace(rulebook(), behaviours=without, memo={}), 10_000)
+    assert fewer.get("CNY", 0) < forecast(rulebook(), 10_000)["CNY"]
+
+
+def test_no_days_ask_no_forecast() -> None:
+    assert Forecaster(Settings(forecast_days=0))(rulebook(), 10**6) == {}
+
+
+def test_a_file_that_is_no_population_says_so(tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text("users: many\n", encoding="utf-8")
+    with pytest.raises(Rejected) as refusal:
+        Forecaster(Settings(population=tmp_path / "people.yaml"))(rulebook(), 10**6)
+    assert refusal.value.code == "bad_population"
+    assert "people.yaml" in str(refusal.value.fields["problem"])
