@@ -23,8 +23,10 @@ from engine.api.parts import Parts
 from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.core.units import local_day
+from engine.in_force import stored_files
 from engine.rulebook import FILES_MAX, Files, RulebookError, load_files
 from engine.rulefiles.reading import FILE_BYTES_MAX
+from engine.store.database import DatabaseAway
 from engine.workbench import schemas
 from engine.workbench.apart import Apart
 from engine.workbench.explaining import Act, explain
@@ -178,13 +180,14 @@ def make_router() -> APIRouter:
     @router.post(
         "/diff",
         response_model=RulebooksCompared,
-        responses=refusals("rulebook_broken", "too_costly", "overloaded", "invalid"),
+        responses=refusals("rulebook_broken", "too_costly", "overloaded", "unavailable", "invalid"),
     )
     async def compare_rules(parts: Engine, body: TwoRulebooks) -> Response:
         """What changes between two rulebooks: which values, from which day, by how much for typical acts."""
         today = _day(parts, body.on).isoformat()
         folder = parts.settings.game_rules
-        job = {"job": "diff", "before": body.before, "after": body.after, "today": today}
+        before = body.before if body.before is not None else await _in_force(parts)
+        job = {"job": "diff", "before": before, "after": body.after, "today": today}
         result = await apart.work_out({**job, "folder": str(folder) if folder else None})
         if "broken" in result:
             raise Rejected("rulebook_broken", rulebook=result["broken"], problems=result["problems"])
@@ -226,6 +229,15 @@ def make_router() -> APIRouter:
         return _json(schemas.json_schema(kind))
 
     return router
+
+
+async def _in_force(parts: Parts) -> Mapping[str, str] | None:
+    """The files of the rulebook in force; None where it is not kept: then the folder counts. Raises Rejected."""
+    try:
+        async with parts.db.snapshot() as reader:
+            return await stored_files(reader, parts.rules().hash)
+    except DatabaseAway as problem:
+        raise Rejected("unavailable") from problem
 
 
 @lru_cache(maxsize=1)

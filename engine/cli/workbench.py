@@ -1,6 +1,7 @@
 """Commands of the product team's workbench: check, schema, explain, spread and diff of rulebooks."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.cli.shared import Exit, Failure, JsonOption, failures, note, say, say_json, settings_with
+from engine.cli.shared import (
+    DatabaseOption,
+    Exit,
+    Failure,
+    JsonOption,
+    failures,
+    note,
+    run,
+    say,
+    say_json,
+    settings_with,
+)
 from engine.cli.tables import table
 
 if TYPE_CHECKING:
@@ -27,13 +39,11 @@ FolderArgument = Annotated[
 RulesOption = Annotated[
     Path | None, typer.Option("--rules", help="The rulebook's folder; the one in use if not named.")
 ]
+IN_FORCE = "in-force"
+HASH = re.compile(r"[0-9a-f]{6,64}")
 OnOption = Annotated[
     str | None, typer.Option("--on", help="The day, such as 2026-12-01; today if not named.")
 ]
-
-
-# Ways to find a rulebook by another name than a folder's, such as its hash; each gives None for names that are not its.
-LOADERS: "list[Callable[[str], Files | None]]" = []
 
 
 class Language(StrEnum):
@@ -287,23 +297,25 @@ def _figure_row(figure: "Figure", ours: Any) -> tuple[str, ...]:
 
 
 def diff(
-    before: Annotated[str, typer.Argument(help="The rulebook as it is: a folder.")],
-    after: Annotated[str, typer.Argument(help="The rulebook as it would be: a folder.")],
+    before: Annotated[str, typer.Argument(help=f"The rulebook as it is: a folder, a hash, or {IN_FORCE}.")],
+    after: Annotated[str, typer.Argument(help="The rulebook as it would be: likewise.")],
     on: OnOption = None,
+    database: DatabaseOption = None,
     lang: LanguageOption = Language.EN,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what changes between two rulebooks, in the terms of the game: what, from which day, by how much.
 
     Typical acts are the examples of the behaviours' files, worked out under both. What changes on a day that is past
-    was edited in place, which is said first. Exit code 1: something was edited in place.
+    was edited in place, which is said first. Exit code 1: something was edited in place. Published rulebooks are
+    named by the first digits of their hash (`saxaul rules history`).
 
-    Example: saxaul rules diff game_rules trial
+    Example: saxaul rules diff in-force trial
     """
     from engine.workbench.told import difference, document
 
     with failures():
-        comparison, found = difference(_rulebook(before), _rulebook(after), _day(on))
+        comparison, found = difference(_rulebook(before, database), _rulebook(after, database), _day(on))
     if as_json:
         say_json(document(comparison, found))
     else:
@@ -419,13 +431,32 @@ def _needed(folder: Path) -> Path:
     return folder
 
 
-def _rulebook(name: str) -> "Files":
-    """The rulebook that a name stands for: a folder, else what one of the LOADERS knows. Raises Failure."""
-    if not Path(name).is_dir():
-        for load in LOADERS:
-            if (found := load(name)) is not None:
-                return found
-    return _files(_needed(Path(name)))
+def _rulebook(name: str, database: str | None) -> "Files":
+    """The rulebook that a name stands for: a folder, else one that is kept in the database. Raises Failure."""
+    if Path(name).is_dir() or not (name == IN_FORCE or HASH.fullmatch(name)):
+        return _files(_needed(Path(name)))
+    from engine.rulefiles.packing import unpacked
+
+    texts = run(_kept(name, database))
+    if texts is None:
+        raise Failure(f"there is no folder {name}, nor is such a rulebook kept in the database", Exit.USAGE)
+    with unpacked(texts) as folder:
+        return _files(folder)
+
+
+async def _kept(name: str, database: str | None) -> "Mapping[str, str] | None":
+    """The files of a published rulebook, by the beginning of its hash; None where none or several begin so."""
+    from engine.clock import Clock
+    from engine.in_force import stored_files
+    from engine.publishing import current
+    from engine.reading import reading
+
+    async with reading(settings_with(database).database_url) as db, db.snapshot() as view:
+        if name == IN_FORCE:
+            found = (await current(view, Clock().now_ms()))["in_force"]
+            return await stored_files(view, found["rulebook"]) if found else None
+        rows = await view.fetch("SELECT hash FROM rulebooks WHERE hash >= ? AND hash < ?", name, name + "g")
+        return await stored_files(view, rows[0][0]) if len(rows) == 1 else None
 
 
 def _files(folder: Path | None) -> "Files":

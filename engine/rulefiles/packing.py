@@ -10,7 +10,8 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,11 +46,9 @@ def packed(folder: Path) -> dict[str, str]:
     return files
 
 
-def book_of(files: Mapping[str, str], known_as: str | None = None) -> RuleBook:
-    """The rulebook in these files, checked as a folder is. Raises RulebookError with all problems.
-
-    `known_as`: the hash under which it was stored, which it keeps also where a later engine hashes otherwise.
-    """
+@contextmanager
+def unpacked(files: Mapping[str, str]) -> Iterator[Path]:
+    """A folder with these files while the block runs. Raises RulebookError where they exceed a limit."""
     problems = _problems(files)
     if problems:
         raise RulebookError(problems)
@@ -58,7 +57,16 @@ def book_of(files: Mapping[str, str], known_as: str | None = None) -> RuleBook:
             path = Path(place, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
-        book = load_rulebook(Path(place))
+        yield Path(place)
+
+
+def book_of(files: Mapping[str, str], known_as: str | None = None) -> RuleBook:
+    """The rulebook in these files, checked as a folder is. Raises RulebookError with all problems.
+
+    `known_as`: the hash under which it was stored, which it keeps also where a later engine hashes otherwise.
+    """
+    with unpacked(files) as folder:
+        book = load_rulebook(folder)
     return replace(book, hash=known_as) if known_as and known_as != book.hash else book
 
 

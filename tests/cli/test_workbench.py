@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import workbench
 from engine.rulebook import load_files, shipped_rules
 from tests.cli.conftest import Saxaul
 
@@ -135,12 +134,12 @@ def test_diff_says_loudly_what_was_edited_in_place(saxaul: Saxaul, trial: Path) 
     assert saxaul("rules", "diff", shipped_rules(), "nowhere").status == 2
 
 
-def test_diff_takes_other_names_of_rulebooks(
-    saxaul: Saxaul, trial: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = load_files(trial)
-    monkeypatch.setattr(
-        workbench, "LOADERS", [lambda name: None, lambda name: known if name == "abc" else None]
-    )
-    assert "Nothing that decides" in saxaul("rules", "diff", "abc", trial).check().out
-    assert saxaul("rules", "diff", "abd", trial).status == 2
+def test_diff_takes_rulebooks_that_are_kept(saxaul: Saxaul, trial: Path, tmp_path: Path) -> None:
+    database = ("--database", f"sqlite:///{tmp_path}/kept.db")
+    again = saxaul("rules", "publish", trial, "--by", "lin", "--why", "a trial", *database)
+    assert again.status == 1 and "already_in_force" in again.err  # the first start has published what ships
+    kept = load_files(trial).book.hash
+    for name in (kept, kept[:8], "in-force"):
+        assert "Nothing that decides" in saxaul("rules", "diff", name, trial, *database).check().out
+    for name in ("abcdef0123", "nowhere"):
+        assert saxaul("rules", "diff", name, trial, *database).status == 2
