@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+KEPT_FILES = 512  # read files that are kept, by what is in them
+KEPT_BYTES_MAX = 32 * 1024  # larger ones are read each time
 FILE_BYTES_MAX = 256 * 1024
 DEPTH_MAX = 20
 KEY_CHARACTERS_MAX = 200
@@ -110,7 +113,17 @@ def parse_document(data: bytes, name: str) -> tuple[Document | None, list[Proble
         return None, [
             Problem(name, line, "", "bytes that are not UTF-8", "UTF-8 text", "save the file as UTF-8")
         ]
-    return _Builder(name).build(text)
+    if len(data) > KEPT_BYTES_MAX:
+        return _Builder(name).build(text)
+    document, problems = _built(text, name)
+    return document, list(problems)
+
+
+@lru_cache(maxsize=KEPT_FILES)
+def _built(text: str, name: str) -> tuple[Document | None, tuple[Problem, ...]]:
+    """Reading is nine tenths of loading a rulebook, and most files of a changed one are the same as before."""
+    document, problems = _Builder(name).build(text)
+    return document, tuple(problems)
 
 
 class _Builder:
