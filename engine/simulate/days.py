@@ -23,7 +23,8 @@ OPENS_FROM_MIN, OPENS_TO_MIN = 10 * 60, 22 * 60  # when the app is opened again
 class Report(NamedTuple):
     """One report to be sent; `number` is the id that its activity and ball get.
 
-    `acted_at`, `on`: instant and local day of the act, where it is not reported at once.
+    `acted_at`, `on`: instant and local day of the act, where it is not reported at once. `source`, `name`: who tells
+    it and their id of it, where that is known; `account`: the account that it is for.
     """
 
     behaviour: str
@@ -33,6 +34,10 @@ class Report(NamedTuple):
     attributes: Mapping[str, Any] = {}
     acted_at: int | None = None
     on: date | None = None
+    evidence: str | None = None
+    account: str | None = None
+    source: str | None = None
+    name: str | None = None
 
 
 class Look(NamedTuple):
@@ -192,9 +197,7 @@ class Days:
                 return
             at = midnight + int((doing.from_min + doing.span_min * draw()) * 60) * SECOND_MS
             self._number = number = self._number + 1
-            items.append(
-                Item(at, number, person, Report(doing.behaviour, quantity, number, None, doing.attributes))
-            )
+            items.append(Item(at, number, person, _report(doing, person, quantity, number)))
 
     def _total(
         self, items: list[Item], midnight: int, person: Person, doing: Doing, quantity: Decimal, draw: Any
@@ -206,7 +209,7 @@ class Days:
             minute = doing.from_min + doing.span_min * report / doing.reports - 10 * draw()
             so_far = quantity if report == doing.reports else Decimal(int(quantity) * report // doing.reports)
             at = midnight + int(minute * 60) * SECOND_MS
-            what = Report(doing.behaviour, so_far, number, report, doing.attributes)
+            what = _report(doing, person, so_far, number, report)
             items.append(Item(at, number + report - 1, person, what))
 
     def _traced_act(self, items: list[Item], midnight: int, person: Person, act: TracedAct) -> None:
@@ -229,3 +232,18 @@ class Days:
             self._number = number = self._number + 1
             at = midnight + int(minute * 60) * SECOND_MS
             items.append(Item(at, number, person, Look(forests, redeems)))
+
+
+def _report(
+    doing: Doing, person: Person, quantity: Decimal, number: int, revision: int | None = None
+) -> Report:
+    account = f"{person.id}-{number % doing.accounts}" if doing.accounts else None
+    return Report(
+        doing.behaviour,
+        quantity,
+        number,
+        revision,
+        doing.attributes,
+        evidence=doing.evidence,
+        account=account,
+    )

@@ -1,7 +1,7 @@
 """Some hundred users and their friends, day by day in virtual time: what they mean to do becomes commands to the core.
 
-What has ended is dropped as time goes by (balls past their life, acts and caps of past days, counted trees), so memory
-depends on the users and not on the length of the run.
+What has ended is dropped as time goes by (`keeping`, and trees once they are counted), so memory depends on the users
+and not on the length of the run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from engine.core.state import Ball
 from engine.core.units import HOUR_MS, MINUTE_MS, local_day, rfc3339
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
 from engine.simulate.world import World
 
@@ -39,16 +40,18 @@ class Shard:
         counting: Mapping[type, Callable[[Any], None]] = {
             e.ActivityAccepted: self._accepted,
             e.ActivityRevised: self._revised,
+            e.ActivityExcluded: self._excluded,
+            e.ActivityRestored: self._restored,
             e.EnergyCollected: self._collected,
             e.EnergyExpired: self._expired,
             e.TreeRedeemed: self._redeemed,
         }
         self._world = World(rules, dice, counting)
+        self._keeping = Keeping(self._world)
         self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
-        self._ends: defaultdict[int, list[Ball]] = defaultdict(list)  # whole hour → balls that end by then
-        self._totals: defaultdict[int, list[tuple[tuple[str, str], int, int]]] = defaultdict(
+        self._ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(
             list
-        )  # day → running totals: name, id, revision
+        )  # whole hour → balls that end by then, with their owners
         self._figures: dict[int, t.UserFigures] = {}
         self._in_force: dict[str, tuple[Behaviour, BehaviourInForce] | None] = {}
         self._wishes: list[tuple[Person, str, int]] = []
@@ -125,20 +128,14 @@ class Shard:
             return
         behaviour, rule = found
         person, at = item.person, item.at
-        attributes: dict[str, object] = {}
         acted_at = at if report.acted_at is None else report.acted_at
-        for name, attribute in rule.attributes.items():
-            if attribute.kind == "instant":
-                if attribute.required or name in report.attributes:
-                    attributes[name] = rfc3339(acted_at)
-            elif name in report.attributes:
-                attributes[name] = report.attributes[name]
         quantity = _fitted(report.quantity, rule)
         is_total = behaviour.running_total
         on = report.on or self._on
-        name = f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)
+        source = report.source or behaviour.category
+        name = report.name or (f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number))
         command = c.ReportActivity(
-            source=behaviour.category,
+            source=source,
             activity=name,
             subject=str(person.id),
             behaviour=behaviour.id,
@@ -148,18 +145,17 @@ class Shard:
             at=None if is_total or report.on else acted_at,
             on=on if is_total or report.on else None,
             revision=(report.revision or 1) if is_total else None,
-            attributes=attributes,
+            attributes=_attributes(report, rule, acted_at, person),
+            evidence=report.evidence if report.evidence in _kinds(behaviour) else None,
         )
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
             return
-        self._reported[person.id, behaviour.category] = self._day
+        self._reported[person.id, source] = self._day
         self.tally.behaviour(behaviour.id)[t.ACTS] += 1
         self._today[t.ACTS] += 1
         if is_total:
-            self._totals[self._day].append(((behaviour.category, name), report.number, report.revision or 1))
-        else:
-            self._world.state.activities.remove((behaviour.category, name))
+            self._keeping.told(self._day, (source, name), report.number, report.revision or 1)
 
     def _look(self, item: Item, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
@@ -249,27 +245,28 @@ class Shard:
                 self._hour = until - until % HOUR_MS
             ended = self._ends.pop(self._hour // HOUR_MS, None)
             if ended:
-                left = [(ball.id, ball.owner) for ball in ended if ball.remaining_g]
-                if left:
-                    self._world.do(c.BookExpiry(tuple(left)), self._hour)
-                for ball in ended:
-                    forest = self._forests.get(ball.owner)
-                    if forest is not None and ball in forest:
-                        forest.remove(ball)
-                    self._world.forget_ball(ball.id)
+                self._end(ended)
             self._hour += HOUR_MS
+
+    def _end(self, balls: list[tuple[int, int]]) -> None:
+        found, shelf = [], self._world.shelves["balls"]
+        for ball, owner in balls:
+            row = shelf.get(ball)
+            if row is not None and row.expires_at <= self._hour:  # else it was given a longer life
+                found.append((ball, owner, row.remaining_g))
+        left = tuple((ball, owner) for ball, owner, left_g in found if left_g)
+        if left:
+            self._world.do(c.BookExpiry(left), self._hour)
+        for ball, owner, _ in found:
+            self._forests[owner] = [one for one in self._forests[owner] if one.id != ball]
+            self._keeping.ball_ended(ball)
 
     def _clear(self, number: int) -> None:
         """Drop what can't be touched any more."""
-        state, shelves = self._world.state, self._world.shelves
-        for name, activity, revision in self._totals.pop(number - self._kept_d, ()):
-            state.activities.remove(name)
-            state.revisions.remove((activity, revision))
+        last = number - self._kept_d
+        self._keeping.clear(last, self._days.date_of(last))
         if number % CAPS_CLEARED_D == 0:
-            oldest = self._days.date_of(max(0, number - self._kept_d)).isoformat()
-            old = [key for key in shelves["caps"] if key[2] < oldest[: len(key[2])]]
-            for key in old:
-                state.caps.remove(key)
+            self._keeping.clear_caps(self._days.date_of(max(0, last)))
 
     def finish(self) -> t.Tally:
         """The books, audited. Raises LawBroken."""
@@ -289,6 +286,7 @@ class Shard:
         today[t.AVOIDED_MG] += act.avoided_mg
         row[t.AVOIDED_MG] += act.avoided_mg
         figures.avoided_mg += act.avoided_mg
+        self._keeping.accepted(event)
         if ball is None:
             return
         for counts in (today, row):
@@ -300,25 +298,46 @@ class Shard:
         self._new_ball(ball)
 
     def _new_ball(self, ball: Ball) -> None:
-        self._ends[-(-ball.expires_at // HOUR_MS)].append(ball)
+        self._ends[-(-ball.expires_at // HOUR_MS)].append((ball.id, ball.owner))
         self._forests[ball.owner].append(ball)
 
     def _revised(self, event: e.ActivityRevised) -> None:
-        behaviour = self._behaviour_of(event.id, event.ball)
-        rows = [self._today] if behaviour is None else [self._today, self.tally.behaviour(behaviour)]
         figures = self._figures[event.user]
-        for counts in rows:
+        for counts in self._rows_of(event):
             counts[t.AVOIDED_MG] += event.avoided_delta_mg
             counts[t.ISSUED if event.energy_delta_g >= 0 else t.REVERSED] += abs(event.energy_delta_g)
             counts[t.BALLS] += event.ball is not None
         figures.avoided_mg += event.avoided_delta_mg
         figures.issued_g += max(0, event.energy_delta_g)
         if event.ball is not None:
+            self._keeping.ball_made(event.id)
             self._new_ball(event.ball)
 
-    def _behaviour_of(self, activity: int, ball: Ball | None) -> str | None:
-        found = ball or self._world.state.balls.get(activity)
-        return found.behaviour if found else None
+    def _excluded(self, event: e.ActivityExcluded) -> None:
+        for counts in self._rows_of(event):
+            counts[t.AVOIDED_MG] -= event.avoided_mg
+            counts[t.REVERSED] += event.from_ball_g
+        self._figures[event.user].avoided_mg -= event.avoided_mg
+
+    def _restored(self, event: e.ActivityRestored) -> None:
+        ball, figures = event.ball, self._figures[event.user]
+        is_first = ball is not None and self._keeping.ball_restored(event)
+        for counts in self._rows_of(event):
+            counts[t.AVOIDED_MG] += event.avoided_mg
+            counts[t.ISSUED] += event.energy_g
+            counts[t.BALLS] += is_first
+        figures.avoided_mg += event.avoided_mg
+        figures.issued_g += event.energy_g
+        if ball is not None:  # it stands in the place of the one that there was
+            self._forests[ball.owner] = [one for one in self._forests[ball.owner] if one.id != ball.id]
+            self._new_ball(ball)
+
+    def _rows_of(
+        self, event: e.ActivityRevised | e.ActivityExcluded | e.ActivityRestored
+    ) -> tuple[list[int], list[int]]:
+        """The rows of today and of the act's behaviour."""
+        act = self._world.state.activities[event.source, event.activity]
+        return self._today, self.tally.behaviour(act.behaviour)
 
     def _collected(self, event: e.EnergyCollected) -> None:
         column = t.BY_OWNER if event.owner == event.collector else t.BY_FRIENDS
@@ -344,6 +363,27 @@ class Shard:
         if figures.first_tree == t.NEVER:
             figures.first_tree = self._day
         self._world.state.trees.remove(tree.id)
+
+
+def _attributes(report: Report, rule: BehaviourInForce, acted_at: int, person: Person) -> dict[str, object]:
+    """What the rule asks for and the report has; instants are the act's own, and so is the user's account."""
+    found: dict[str, object] = {}
+    for name, attribute in rule.attributes.items():
+        is_told = name in report.attributes
+        if attribute.kind == "instant":
+            if attribute.required or is_told:
+                found[name] = rfc3339(acted_at)
+        elif attribute.kind == "account":
+            account = report.account or (str(person.id) if attribute.required else None)
+            if account is not None:
+                found[name] = account
+        elif is_told:
+            found[name] = report.attributes[name]
+    return found
+
+
+def _kinds(behaviour: Behaviour) -> frozenset[str]:
+    return frozenset(one.kind for one in behaviour.evidence)
 
 
 def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
