@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -95,8 +96,8 @@ class PlannedDays(Protocol):
 
     people: Sequence[Person]
 
-    def behaviours_of(self, person: Person) -> Set[str]:
-        """What the person ever reports."""
+    def sources_of(self, person: Person) -> Mapping[str, Set[str]]:
+        """What the person's sources report of them."""
         ...
 
     def date_of(self, number: int) -> date:
@@ -115,12 +116,13 @@ class PlannedDays(Protocol):
 class Days:
     """The days of one shard, whose users are those from `first` on, `of_users` in all.
 
-    Each user has the acts of one subject of each trace.
+    Each user has the acts of one subject of each trace. `categories`: the category of each behaviour.
     """
 
     def __init__(
         self,
         people: Sequence[Person],
+        categories: Mapping[str, str],
         start: date,
         zone: str,
         dice: str,
@@ -129,6 +131,7 @@ class Days:
         of_users: int | None = None,
     ) -> None:
         self.people = people
+        self._categories = categories
         self._first, self._of_users = first, len(people) if of_users is None else of_users
         self._start, self._zone, self._dice = start, zone, dice
         self._number = len(people)  # ids of users come first
@@ -144,9 +147,13 @@ class Days:
         dice = random.Random(f"{self._dice}/{trace.name}")
         return trace, [trace.subjects[dice.choice(subjects)] for _ in self.people]
 
-    def behaviours_of(self, person: Person) -> Set[str]:
-        """What the person ever reports."""
-        return self._traced_behaviours | {doing.behaviour for doing, _ in person.doings}
+    def sources_of(self, person: Person) -> dict[str, set[str]]:
+        """What the person's sources report of them: there is one for each category."""
+        done: defaultdict[str, set[str]] = defaultdict(set)
+        for behaviour in sorted(self._traced_behaviours | {doing.behaviour for doing, _ in person.doings}):
+            if behaviour in self._categories:  # another rulebook may know more
+                done[self._categories[behaviour]].add(behaviour)
+        return dict(done)
 
     def date_of(self, number: int) -> date:
         """The calendar day."""

@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
 from engine.core.state import Ball
-from engine.core.units import HOUR_MS, MINUTE_MS, local_day, rfc3339
+from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, PlannedDays, Report
 from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
+from engine.simulate.reporting import command_of
 from engine.simulate.world import World
 
 FUNDER = "simulation"
 ACTIVE_SOURCE_D = 7
 CAPS_CLEARED_D = 4
-TENTH = Decimal("0.1")
 KEPT_D = 2  # days for which acts and caps are kept: described users report within the day
 
 
@@ -66,20 +65,21 @@ class Shard:
     # --- the beginning ------------------------------------------------------------------------------
 
     def _found(self) -> None:
-        """Accounts, sources (one a category), consents and friendships, by commands like everything else."""
+        """Accounts, sources, consents and friendships, by commands like everything else."""
         do, at = self._world.do, self._days.midnight(0)
-        by_category: defaultdict[str, list[str]] = defaultdict(list)
-        for behaviour in self._rules.behaviours.values():
-            by_category[behaviour.category].append(behaviour.id)
-        for category, behaviours in by_category.items():
-            do(c.AddSource(None, category, category, "", tuple(behaviours)), at)
+        linked = {person.id: self._days.sources_of(person) for person in self._days.people}
+        reported: defaultdict[str, set[str]] = defaultdict(set)
+        for mine in linked.values():
+            for source, behaviours in mine.items():
+                reported[source] |= behaviours
+        for source, behaviours in sorted(reported.items()):
+            do(c.AddSource(None, source, source, "", tuple(sorted(behaviours))), at)
         for person in self._days.people:
             self._world.next_id = person.id
             do(c.OpenAccount(None, None, "", self._zone, person.province), at)
-            done = self._days.behaviours_of(person)
-            mine = {category: tuple(names) for category, names in by_category.items() if done & set(names)}
-            for category, behaviours in mine.items():
-                do(c.LinkSource(None, person.id, category, str(person.id), behaviours), at)
+            mine = linked[person.id]
+            for source, behaviours in mine.items():
+                do(c.LinkSource(None, person.id, source, str(person.id), tuple(sorted(behaviours))), at)
             self._figures[person.id] = t.UserFigures(person.place, person.habit, 0, linked=len(mine))
         people = self._days.people
         for number, person in enumerate(people):
@@ -128,34 +128,16 @@ class Shard:
             return
         behaviour, rule = found
         person, at = item.person, item.at
-        acted_at = at if report.acted_at is None else report.acted_at
-        quantity = _fitted(report.quantity, rule)
-        is_total = behaviour.running_total
-        on = report.on or self._on
-        source = report.source or behaviour.category
-        name = report.name or (f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number))
-        command = c.ReportActivity(
-            source=source,
-            activity=name,
-            subject=str(person.id),
-            behaviour=behaviour.id,
-            quantity=quantity,
-            unit=behaviour.unit,
-            content=f"{at}:{quantity}",
-            at=None if is_total or report.on else acted_at,
-            on=on if is_total or report.on else None,
-            revision=(report.revision or 1) if is_total else None,
-            attributes=_attributes(report, rule, acted_at, person),
-            evidence=report.evidence if report.evidence in _kinds(behaviour) else None,
-        )
+        command = command_of(report, person, behaviour, rule, at, self._on)
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
             return
-        self._reported[person.id, source] = self._day
+        self._reported[person.id, command.source] = self._day
         self.tally.behaviour(behaviour.id)[t.ACTS] += 1
         self._today[t.ACTS] += 1
-        if is_total:
-            self._keeping.told(self._day, (source, name), report.number, report.revision or 1)
+        if command.revision is not None:
+            name = command.source, command.activity
+            self._keeping.told(self._day, name, report.number, command.revision)
 
     def _look(self, item: Item, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
@@ -363,35 +345,3 @@ class Shard:
         if figures.first_tree == t.NEVER:
             figures.first_tree = self._day
         self._world.state.trees.remove(tree.id)
-
-
-def _attributes(report: Report, rule: BehaviourInForce, acted_at: int, person: Person) -> dict[str, object]:
-    """What the rule asks for and the report has; instants are the act's own, and so is the user's account."""
-    found: dict[str, object] = {}
-    for name, attribute in rule.attributes.items():
-        is_told = name in report.attributes
-        if attribute.kind == "instant":
-            if attribute.required or is_told:
-                found[name] = rfc3339(acted_at)
-        elif attribute.kind == "account":
-            account = report.account or (str(person.id) if attribute.required else None)
-            if account is not None:
-                found[name] = account
-        elif is_told:
-            found[name] = report.attributes[name]
-    return found
-
-
-def _kinds(behaviour: Behaviour) -> frozenset[str]:
-    return frozenset(one.kind for one in behaviour.evidence)
-
-
-def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
-    """The quantity inside the rule's bounds, and no finer than it allows (two digits are fine enough)."""
-    if rule.quantity_decimals == 0:
-        quantity = Decimal(int(quantity))
-    elif rule.quantity_decimals == 1:
-        quantity = quantity.quantize(TENTH, ROUND_FLOOR)
-    if quantity < rule.quantity_min:
-        return rule.quantity_min
-    return rule.quantity_max if quantity > rule.quantity_max else quantity
