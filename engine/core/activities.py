@@ -160,7 +160,9 @@ class _Reading:
         worth.trace["evidence"] = {"kind": self.evidence.kind, "grade": self.evidence.grade}
         return worth
 
-    def entry(self, act: int, worth: Assessment, accepted_at: int) -> Entry | None:
+    def entry(
+        self, act: int, worth: Assessment, accepted_at: int, ripens_at: int, is_late: bool
+    ) -> Entry | None:
         """How the act is compared with others; None where its rule lets it stand for itself."""
         command, scope = self.command, self.behaviour.excludes
         if scope == exclusion.NOTHING:
@@ -181,9 +183,9 @@ class _Reading:
             grade=self.evidence.grade,
             worth_g=worth.energy_g,
             avoided_mg=worth.avoided_mg,
-            ripens_at=_ripens_at(self),
+            ripens_at=ripens_at,
             accepted_at=accepted_at,
-            is_late=self.is_late,
+            is_late=is_late,
             counts=True,
         )
 
@@ -201,14 +203,15 @@ def accept(
     reading = _read(command, user, source, context, context.rules_of(user.id))
     on = reading.on.isoformat()
     worth, ripens_at, activity_id = reading.assess(), _ripens_at(reading), context.new_id()
-    entry = reading.entry(activity_id, worth, context.now)
+    is_late = reading.is_late
+    entry = reading.entry(activity_id, worth, context.now, ripens_at, is_late)
     weighing = Weighing(state, reading.user, context, entry)
     weighing.check_room(reading.rules.game_on(reading.on).day_acts_max)
     blocker, losers = weighing.blocker, weighing.losers()
     if blocker is None:
         periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
         granted = weighing.grant(reading.rule, command.behaviour, periods, activity_id, worth.energy_g)
-        status = "recorded" if reading.is_late else "accepted"
+        status = "recorded" if is_late else "accepted"
     else:
         granted, status = Granted(0, (), worth.energy_g, "excluded"), "excluded"
     activity = Activity(
@@ -243,7 +246,7 @@ def accept(
         activity=activity,
         ball=ball,
         cap_periods=granted.periods,
-        is_late=reading.is_late and blocker is None,
+        is_late=is_late and blocker is None,
         entry=entry._replace(counts=blocker is None) if entry else None,
         excluded_by=(blocker.source, blocker.activity) if blocker else None,
     )
@@ -323,7 +326,9 @@ def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
         )
         return Decision([recorded], _answer(command.activity, "accepted", known, late or "superseded"))
     before = entry_of(state, known)
-    entry = reading.entry(known.id, worth, known.accepted_at) if before else None
+    entry = None
+    if before is not None:
+        entry = reading.entry(known.id, worth, known.accepted_at, _ripens_at(reading), reading.is_late)
     weighing = Weighing(state, reading.user, context, entry)
     losers = weighing.losers()
     event, revised = _revision(state, reading, known, weighing, entry, worth)

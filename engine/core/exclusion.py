@@ -59,6 +59,14 @@ def entries(acts: Iterable[Sequence[Any]]) -> list[Entry]:
     return [Entry(*act) for act in acts]
 
 
+_FAMILY = Entry._fields.index("family")
+
+
+def entries_of(acts: Iterable[Sequence[Any]], family: str) -> list[Entry]:
+    """Those of them that are of the family."""
+    return [Entry(*act) for act in acts if act[_FAMILY] == family]
+
+
 def conflict(one: Entry, other: Entry) -> bool:
     """Whether only one of the two may count."""
     if one.family != other.family or one.id == other.id:
@@ -87,6 +95,14 @@ class Settled(NamedTuple):
 
     counting: frozenset[int]
     excluded_by: Mapping[int, Entry]
+
+
+NONE_SETTLED = Settled(frozenset(), {})
+
+
+def alone(one: Entry) -> Settled:
+    """An act counts that conflicts with no other."""
+    return Settled(frozenset((one.id,)), {})
 
 
 def settle(own: Sequence[Entry], others: Sequence[Entry], changed: int) -> Settled:
@@ -168,6 +184,13 @@ def periods_around(days: frozenset[date]) -> tuple[str, ...]:
 def neighbours(on: date) -> tuple[date, date, date]:
     """A day with the days around it."""
     return on - timedelta(days=1), on, on + timedelta(days=1)
+
+
+@lru_cache(maxsize=4096)
+def days_beside(on: str) -> tuple[str, str]:
+    """The rows of the day before and the day after."""
+    before, _, after = neighbours(date.fromisoformat(on))
+    return before.isoformat(), after.isoformat()
 
 
 def is_near(one: Entry, days: frozenset[str], reach: tuple[int, int] | None) -> bool:

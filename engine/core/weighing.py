@@ -83,9 +83,13 @@ def _account_of(state: GameState, entry: Entry) -> str | None:
     return act.trace.get(ACCOUNT) if act is not None else None
 
 
-def _loaded(state: GameState, user: int, period: str) -> list[Entry]:
+def _row(state: GameState, user: int, period: str) -> Occasions | None:
     key = (user, period)
-    row = state.occasions.get(key) if key in state.occasions else None
+    return state.occasions.get(key) if key in state.occasions else None
+
+
+def _loaded(state: GameState, user: int, period: str) -> list[Entry]:
+    row = _row(state, user, period)
     return exclusion.entries(row.acts) if row is not None else []
 
 
@@ -94,9 +98,10 @@ def entry_of(state: GameState, known: Activity) -> Entry | None:
     if known.family is None:
         return None
     for period in (known.on, known.on[:7]):
-        for entry in _loaded(state, known.user_id, period):
-            if entry.id == known.id:
-                return entry
+        row = _row(state, known.user_id, period)
+        for act in row.acts if row is not None else ():
+            if act[0] == known.id:
+                return Entry(*act)
     return None
 
 
@@ -115,30 +120,43 @@ class Weighing:
         self.room = Room(state, user.id)
         self._all: list[Entry] = []
         self._own: list[Entry] = []
-        self._settled = exclusion.Settled(frozenset(), {})
+        self._settled = exclusion.NONE_SETTLED
         self._left_g: dict[int, int] = {}
         if entry is not None:
             self._settle(entry)
 
     def _settle(self, entry: Entry) -> None:
+        """Only acts of its family are compared; most acts have none that they conflict with."""
         if self._state.activities.get((entry.source, entry.activity)) is None:
             self._left_g[entry.id] = 0  # it is new: nothing was collected from it
-        own = [one for one in _loaded(self._state, self._user.id, entry.period) if one.id != entry.id]
+        own = [one for one in self._family_in(entry.period) if one.id != entry.id]
         self._own = own if self._is_gone else [*own, entry]
         others = []
         if entry.scope != exclusion.MONTH:
-            day = date.fromisoformat(entry.on)
-            for period in {near.isoformat() for near in exclusion.neighbours(day)} - {entry.period}:
-                others += _loaded(self._state, self._user.id, period)
+            for period in exclusion.days_beside(entry.on):
+                others += self._family_in(period)
+        if not any(exclusion.conflict(entry, one) for one in (*own, *others)):
+            self._settled = exclusion.NONE_SETTLED if self._is_gone else exclusion.alone(entry)
+            return
         linked = {one.id for one in exclusion.connected([*self._own, *others], [entry])}
         mine = [one for one in self._own if one.id in linked]
         around = [one for one in others if one.id in linked]
         self._all = [*mine, *around]
         self._settled = exclusion.settle(mine, around, entry.id)
 
+    def _family_in(self, period: str) -> list[Entry]:
+        """The acts of a row that are of the act's family."""
+        row = _row(self._state, self._user.id, period)
+        if row is None or self._entry is None:
+            return []
+        return exclusion.entries_of(row.acts, self._entry.family)
+
     def check_room(self, acts_max: int) -> None:
-        """Raises Rejected(too_many_acts) where the row would hold too many."""
-        if len(self._own) > acts_max:
+        """Raises Rejected(too_many_acts) where the row would hold too many, of whatever family, with a new act."""
+        if self._entry is None:
+            return
+        row = _row(self._state, self._user.id, self._entry.period)
+        if row is not None and len(row.acts) >= acts_max:
             raise Rejected("too_many_acts", acts_max=acts_max)
 
     @property
@@ -210,7 +228,7 @@ class Weighing:
 
     def gainers(self) -> list[ActivityRestored]:
         """The acts that count again, or for more. After all else is granted: the caps' first come first."""
-        if self._entry is None or self._user.state == "closed":
+        if self._entry is None or not self._all or self._user.state == "closed":
             return []
         found = []
         for one in sorted(self._own, key=exclusion.rank):

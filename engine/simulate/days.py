@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -23,7 +24,8 @@ OPENS_FROM_MIN, OPENS_TO_MIN = 10 * 60, 22 * 60  # when the app is opened again
 class Report(NamedTuple):
     """One report to be sent; `number` is the id that its activity and ball get.
 
-    `acted_at`, `on`: instant and local day of the act, where it is not reported at once.
+    `acted_at`, `on`: instant and local day of the act, where it is not reported at once. `source`, `name`: who tells
+    it and their id of it, where that is known; `account`: the account that it is for.
     """
 
     behaviour: str
@@ -33,6 +35,10 @@ class Report(NamedTuple):
     attributes: Mapping[str, Any] = {}
     acted_at: int | None = None
     on: date | None = None
+    evidence: str | None = None
+    account: str | None = None
+    source: str | None = None
+    name: str | None = None
 
 
 class Look(NamedTuple):
@@ -90,8 +96,8 @@ class PlannedDays(Protocol):
 
     people: Sequence[Person]
 
-    def behaviours_of(self, person: Person) -> Set[str]:
-        """What the person ever reports."""
+    def sources_of(self, person: Person) -> Mapping[str, Set[str]]:
+        """What the person's sources report of them."""
         ...
 
     def date_of(self, number: int) -> date:
@@ -110,12 +116,13 @@ class PlannedDays(Protocol):
 class Days:
     """The days of one shard, whose users are those from `first` on, `of_users` in all.
 
-    Each user has the acts of one subject of each trace.
+    Each user has the acts of one subject of each trace. `categories`: the category of each behaviour.
     """
 
     def __init__(
         self,
         people: Sequence[Person],
+        categories: Mapping[str, str],
         start: date,
         zone: str,
         dice: str,
@@ -124,6 +131,7 @@ class Days:
         of_users: int | None = None,
     ) -> None:
         self.people = people
+        self._categories = categories
         self._first, self._of_users = first, len(people) if of_users is None else of_users
         self._start, self._zone, self._dice = start, zone, dice
         self._number = len(people)  # ids of users come first
@@ -139,9 +147,13 @@ class Days:
         dice = random.Random(f"{self._dice}/{trace.name}")
         return trace, [trace.subjects[dice.choice(subjects)] for _ in self.people]
 
-    def behaviours_of(self, person: Person) -> Set[str]:
-        """What the person ever reports."""
-        return self._traced_behaviours | {doing.behaviour for doing, _ in person.doings}
+    def sources_of(self, person: Person) -> dict[str, set[str]]:
+        """What the person's sources report of them: there is one for each category."""
+        done: defaultdict[str, set[str]] = defaultdict(set)
+        for behaviour in sorted(self._traced_behaviours | {doing.behaviour for doing, _ in person.doings}):
+            if behaviour in self._categories:  # another rulebook may know more
+                done[self._categories[behaviour]].add(behaviour)
+        return dict(done)
 
     def date_of(self, number: int) -> date:
         """The calendar day."""
@@ -192,9 +204,7 @@ class Days:
                 return
             at = midnight + int((doing.from_min + doing.span_min * draw()) * 60) * SECOND_MS
             self._number = number = self._number + 1
-            items.append(
-                Item(at, number, person, Report(doing.behaviour, quantity, number, None, doing.attributes))
-            )
+            items.append(Item(at, number, person, _report(doing, person, quantity, number)))
 
     def _total(
         self, items: list[Item], midnight: int, person: Person, doing: Doing, quantity: Decimal, draw: Any
@@ -206,7 +216,7 @@ class Days:
             minute = doing.from_min + doing.span_min * report / doing.reports - 10 * draw()
             so_far = quantity if report == doing.reports else Decimal(int(quantity) * report // doing.reports)
             at = midnight + int(minute * 60) * SECOND_MS
-            what = Report(doing.behaviour, so_far, number, report, doing.attributes)
+            what = _report(doing, person, so_far, number, report)
             items.append(Item(at, number + report - 1, person, what))
 
     def _traced_act(self, items: list[Item], midnight: int, person: Person, act: TracedAct) -> None:
@@ -229,3 +239,18 @@ class Days:
             self._number = number = self._number + 1
             at = midnight + int(minute * 60) * SECOND_MS
             items.append(Item(at, number, person, Look(forests, redeems)))
+
+
+def _report(
+    doing: Doing, person: Person, quantity: Decimal, number: int, revision: int | None = None
+) -> Report:
+    account = f"{person.id}-{number % doing.accounts}" if doing.accounts else None
+    return Report(
+        doing.behaviour,
+        quantity,
+        number,
+        revision,
+        doing.attributes,
+        evidence=doing.evidence,
+        account=account,
+    )

@@ -35,6 +35,8 @@ class Doing:
     log_median: float
     spread: float
     attributes: dict[str, str]
+    evidence: str | None
+    accounts: int
 
 
 @dataclass(slots=True)
@@ -72,6 +74,8 @@ def doings_of(
                 per_day=population.other_acts.per_day,
                 quantity=None,
                 attributes={},
+                evidence=None,
+                accounts=1,
                 from_min=7 * 60,
                 to_min=21 * 60,
                 reports=1,
@@ -96,6 +100,8 @@ def _doing(name: str, act: Act, running_total: bool, typical: Typical | None) ->
         log_median=math.log(max(act.quantity.median, 1e-6)) if act.quantity else 0.0,
         spread=act.quantity.spread if act.quantity else 0.0,
         attributes={**(typical.attributes if typical else {}), **act.attributes},
+        evidence=act.evidence or (typical.evidence if typical else None),
+        accounts=act.accounts,
     )
 
 

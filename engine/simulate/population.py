@@ -140,6 +140,13 @@ class Act(Strict):
     per_day: Annotated[Number, _between(0, 50)] = Field(description="mean times a day, for one who does")
     quantity: Quantity | None = None
     attributes: dict[AttributeName, Written] = Field(default_factory=dict, max_length=20)
+    evidence: Id | None = Field(
+        default=None, description="kind of evidence; that of the example, when left out"
+    )
+    accounts: Annotated[Whole, _up_to(50)] = Field(
+        default=1,
+        description="accounts of a user that take turns where the behaviour asks for one; 0: told only if required",
+    )
     from_min: Minute = 7 * 60
     to_min: Minute = 21 * 60
     reports: Annotated[Whole, _up_to(24, 1)] = Field(

@@ -8,7 +8,7 @@ never could wants what most others took. Ids are renumbered; nothing of a person
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -31,7 +31,8 @@ ACTIVITIES_MAX = 5_000_000
 
 
 class _Traced(msgspec.Struct):
-    attributes: dict[str, str] = {}
+    attributes: dict[str, Any] = {}
+    account: str | None = None  # a digest, which does as well
 
 
 _trace = msgspec.json.Decoder(_Traced)
@@ -50,10 +51,11 @@ class RealDays:
     zone: str
     behaviours: frozenset[str]
     items: dict[int, list[Item]] = field(default_factory=dict)
+    sources: dict[int, set[str]] = field(default_factory=dict)  # person → sources that told of them
 
-    def behaviours_of(self, person: Person) -> Set[str]:
-        """Every user may report everything: consent was real."""
-        return self.behaviours
+    def sources_of(self, person: Person) -> dict[str, frozenset[str]]:
+        """Sources that report of the person. Each may report everything: consent was real."""
+        return dict.fromkeys(sorted(self.sources.get(person.id, ())), self.behaviours)
 
     def date_of(self, number: int) -> date:
         """The calendar day."""
@@ -138,36 +140,56 @@ async def _friends(view: Reader, listed: Sequence[Person], people: dict[int, Per
 async def _reports(
     view: Reader, reading: Reading, days: RealDays, people: dict[int, Person], order: int
 ) -> int:
-    """Every report, running totals with all their revisions; an activity's id follows from its place."""
+    """Every report, running totals with all their revisions; an activity's id follows from its place.
+
+    Sources are told apart by numbers, because two that tell of one act are compared and one alone is not.
+    """
+    sources: dict[str, str] = {}
     revisions: defaultdict[int, list[tuple[int, str, int]]] = defaultdict(list)
     for act, revision, quantity, at in await view.fetch(
         'SELECT activity_id, revision, quantity, "at" FROM revisions'
     ):
         revisions[act].append((at, quantity, revision))
     sql = (
-        'SELECT id, user_id, behaviour, "on", "at", quantity, revision, accepted_at, trace'
+        'SELECT id, user_id, behaviour, "on", "at", quantity, revision, accepted_at, trace, source, evidence'
         " FROM activities WHERE id > ? ORDER BY id LIMIT ?"
     )
     async for rows in pages_of(view, sql):
-        for act, user, behaviour, on, acted_at, quantity, revision, accepted_at, trace in rows:
+        for act, user, behaviour, on, acted_at, quantity, revision, accepted_at, *told_of in rows:
             if user not in people:
                 continue
-            attributes: dict[str, Any] = dict(_trace.decode(trace).attributes)
-            told = sorted(revisions.get(act, ())) if revision is not None else [(accepted_at, quantity, None)]
+            trace, source, evidence = told_of
+            about = _trace.decode(trace)
+            attributes = {name: _as_sent(value) for name, value in about.attributes.items()}
+            known_as = sources.setdefault(source, f"source-{len(sources)}")
+            days.sources.setdefault(people[user].id, set()).add(known_as)
+            told = sorted(revisions.get(act, ())) if revision is not None else []
+            first = order
             for at, so_far, number in told or [(accepted_at, quantity, revision)]:
                 by_day = acted_at is None or number is not None
                 report = Report(
                     behaviour,
                     Decimal(so_far),
-                    order,
+                    first,
                     number,
                     attributes,
                     acted_at,
                     date.fromisoformat(on) if by_day else None,
+                    evidence,
+                    about.account,
+                    known_as,
+                    str(first),
                 )
                 days.items.setdefault(reading.day(at), []).append(Item(at, order, people[user], report))
                 order += 1
     return order
+
+
+def _as_sent(value: Any) -> str:
+    """An attribute as a source writes it, from how a trace keeps it: lists by spaces, legs as mode:number."""
+    if isinstance(value, list):
+        return " ".join(":".join(one) if isinstance(one, list) else one for one in value)
+    return str(value)
 
 
 async def _looks(

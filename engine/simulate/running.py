@@ -171,7 +171,14 @@ def _shard_of(setup: Setup, index: int) -> Shard:
     people = people_of(setup.population, setup.doings, setup.programmes, count, dice)
     population = setup.population
     days = Days(
-        people, population.start, population.zone, f"{setup.seed}/{index}", setup.traces, first, setup.users
+        people,
+        {name: behaviour.category for name, behaviour in setup.rules.behaviours.items()},
+        population.start,
+        population.zone,
+        f"{setup.seed}/{index}",
+        setup.traces,
+        first,
+        setup.users,
     )
     return Shard(setup.rules, days, f"{setup.seed}/{index}/draws".encode(), population.zone)
 

@@ -1,30 +1,30 @@
 """Some hundred users and their friends, day by day in virtual time: what they mean to do becomes commands to the core.
 
-What has ended is dropped as time goes by (balls past their life, acts and caps of past days, counted trees), so memory
-depends on the users and not on the length of the run.
+What has ended is dropped as time goes by (`keeping`, and trees once they are counted), so memory depends on the users
+and not on the length of the run.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
 from engine.core.state import Ball
-from engine.core.units import HOUR_MS, MINUTE_MS, local_day, rfc3339
+from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
+from engine.simulate.reporting import command_of
 from engine.simulate.world import World
 
 FUNDER = "simulation"
 ACTIVE_SOURCE_D = 7
 CAPS_CLEARED_D = 4
-TENTH = Decimal("0.1")
 KEPT_D = 2  # days for which acts and caps are kept: described users report within the day
 
 
@@ -39,16 +39,18 @@ class Shard:
         counting: Mapping[type, Callable[[Any], None]] = {
             e.ActivityAccepted: self._accepted,
             e.ActivityRevised: self._revised,
+            e.ActivityExcluded: self._excluded,
+            e.ActivityRestored: self._restored,
             e.EnergyCollected: self._collected,
             e.EnergyExpired: self._expired,
             e.TreeRedeemed: self._redeemed,
         }
         self._world = World(rules, dice, counting)
+        self._keeping = Keeping(self._world)
         self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
-        self._ends: defaultdict[int, list[Ball]] = defaultdict(list)  # whole hour → balls that end by then
-        self._totals: defaultdict[int, list[tuple[tuple[str, str], int, int]]] = defaultdict(
+        self._ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(
             list
-        )  # day → running totals: name, id, revision
+        )  # whole hour → balls that end by then, with their owners
         self._figures: dict[int, t.UserFigures] = {}
         self._in_force: dict[str, tuple[Behaviour, BehaviourInForce] | None] = {}
         self._wishes: list[tuple[Person, str, int]] = []
@@ -63,20 +65,21 @@ class Shard:
     # --- the beginning ------------------------------------------------------------------------------
 
     def _found(self) -> None:
-        """Accounts, sources (one a category), consents and friendships, by commands like everything else."""
+        """Accounts, sources, consents and friendships, by commands like everything else."""
         do, at = self._world.do, self._days.midnight(0)
-        by_category: defaultdict[str, list[str]] = defaultdict(list)
-        for behaviour in self._rules.behaviours.values():
-            by_category[behaviour.category].append(behaviour.id)
-        for category, behaviours in by_category.items():
-            do(c.AddSource(None, category, category, "", tuple(behaviours)), at)
+        linked = {person.id: self._days.sources_of(person) for person in self._days.people}
+        reported: defaultdict[str, set[str]] = defaultdict(set)
+        for mine in linked.values():
+            for source, behaviours in mine.items():
+                reported[source] |= behaviours
+        for source, behaviours in sorted(reported.items()):
+            do(c.AddSource(None, source, source, "", tuple(sorted(behaviours))), at)
         for person in self._days.people:
             self._world.next_id = person.id
             do(c.OpenAccount(None, None, "", self._zone, person.province), at)
-            done = self._days.behaviours_of(person)
-            mine = {category: tuple(names) for category, names in by_category.items() if done & set(names)}
-            for category, behaviours in mine.items():
-                do(c.LinkSource(None, person.id, category, str(person.id), behaviours), at)
+            mine = linked[person.id]
+            for source, behaviours in mine.items():
+                do(c.LinkSource(None, person.id, source, str(person.id), tuple(sorted(behaviours))), at)
             self._figures[person.id] = t.UserFigures(person.place, person.habit, 0, linked=len(mine))
         people = self._days.people
         for number, person in enumerate(people):
@@ -125,41 +128,16 @@ class Shard:
             return
         behaviour, rule = found
         person, at = item.person, item.at
-        attributes: dict[str, object] = {}
-        acted_at = at if report.acted_at is None else report.acted_at
-        for name, attribute in rule.attributes.items():
-            if attribute.kind == "instant":
-                if attribute.required or name in report.attributes:
-                    attributes[name] = rfc3339(acted_at)
-            elif name in report.attributes:
-                attributes[name] = report.attributes[name]
-        quantity = _fitted(report.quantity, rule)
-        is_total = behaviour.running_total
-        on = report.on or self._on
-        name = f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)
-        command = c.ReportActivity(
-            source=behaviour.category,
-            activity=name,
-            subject=str(person.id),
-            behaviour=behaviour.id,
-            quantity=quantity,
-            unit=behaviour.unit,
-            content=f"{at}:{quantity}",
-            at=None if is_total or report.on else acted_at,
-            on=on if is_total or report.on else None,
-            revision=(report.revision or 1) if is_total else None,
-            attributes=attributes,
-        )
+        command = command_of(report, person, behaviour, rule, at, self._on)
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
             return
-        self._reported[person.id, behaviour.category] = self._day
+        self._reported[person.id, command.source] = self._day
         self.tally.behaviour(behaviour.id)[t.ACTS] += 1
         self._today[t.ACTS] += 1
-        if is_total:
-            self._totals[self._day].append(((behaviour.category, name), report.number, report.revision or 1))
-        else:
-            self._world.state.activities.remove((behaviour.category, name))
+        if command.revision is not None:
+            name = command.source, command.activity
+            self._keeping.told(self._day, name, report.number, command.revision)
 
     def _look(self, item: Item, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
@@ -249,27 +227,28 @@ class Shard:
                 self._hour = until - until % HOUR_MS
             ended = self._ends.pop(self._hour // HOUR_MS, None)
             if ended:
-                left = [(ball.id, ball.owner) for ball in ended if ball.remaining_g]
-                if left:
-                    self._world.do(c.BookExpiry(tuple(left)), self._hour)
-                for ball in ended:
-                    forest = self._forests.get(ball.owner)
-                    if forest is not None and ball in forest:
-                        forest.remove(ball)
-                    self._world.forget_ball(ball.id)
+                self._end(ended)
             self._hour += HOUR_MS
+
+    def _end(self, balls: list[tuple[int, int]]) -> None:
+        found, shelf = [], self._world.shelves["balls"]
+        for ball, owner in balls:
+            row = shelf.get(ball)
+            if row is not None and row.expires_at <= self._hour:  # else it was given a longer life
+                found.append((ball, owner, row.remaining_g))
+        left = tuple((ball, owner) for ball, owner, left_g in found if left_g)
+        if left:
+            self._world.do(c.BookExpiry(left), self._hour)
+        for ball, owner, _ in found:
+            self._forests[owner] = [one for one in self._forests[owner] if one.id != ball]
+            self._keeping.ball_ended(ball)
 
     def _clear(self, number: int) -> None:
         """Drop what can't be touched any more."""
-        state, shelves = self._world.state, self._world.shelves
-        for name, activity, revision in self._totals.pop(number - self._kept_d, ()):
-            state.activities.remove(name)
-            state.revisions.remove((activity, revision))
+        last = number - self._kept_d
+        self._keeping.clear(last, self._days.date_of(last))
         if number % CAPS_CLEARED_D == 0:
-            oldest = self._days.date_of(max(0, number - self._kept_d)).isoformat()
-            old = [key for key in shelves["caps"] if key[2] < oldest[: len(key[2])]]
-            for key in old:
-                state.caps.remove(key)
+            self._keeping.clear_caps(self._days.date_of(max(0, last)))
 
     def finish(self) -> t.Tally:
         """The books, audited. Raises LawBroken."""
@@ -289,6 +268,7 @@ class Shard:
         today[t.AVOIDED_MG] += act.avoided_mg
         row[t.AVOIDED_MG] += act.avoided_mg
         figures.avoided_mg += act.avoided_mg
+        self._keeping.accepted(event)
         if ball is None:
             return
         for counts in (today, row):
@@ -300,25 +280,46 @@ class Shard:
         self._new_ball(ball)
 
     def _new_ball(self, ball: Ball) -> None:
-        self._ends[-(-ball.expires_at // HOUR_MS)].append(ball)
+        self._ends[-(-ball.expires_at // HOUR_MS)].append((ball.id, ball.owner))
         self._forests[ball.owner].append(ball)
 
     def _revised(self, event: e.ActivityRevised) -> None:
-        behaviour = self._behaviour_of(event.id, event.ball)
-        rows = [self._today] if behaviour is None else [self._today, self.tally.behaviour(behaviour)]
         figures = self._figures[event.user]
-        for counts in rows:
+        for counts in self._rows_of(event):
             counts[t.AVOIDED_MG] += event.avoided_delta_mg
             counts[t.ISSUED if event.energy_delta_g >= 0 else t.REVERSED] += abs(event.energy_delta_g)
             counts[t.BALLS] += event.ball is not None
         figures.avoided_mg += event.avoided_delta_mg
         figures.issued_g += max(0, event.energy_delta_g)
         if event.ball is not None:
+            self._keeping.ball_made(event.id)
             self._new_ball(event.ball)
 
-    def _behaviour_of(self, activity: int, ball: Ball | None) -> str | None:
-        found = ball or self._world.state.balls.get(activity)
-        return found.behaviour if found else None
+    def _excluded(self, event: e.ActivityExcluded) -> None:
+        for counts in self._rows_of(event):
+            counts[t.AVOIDED_MG] -= event.avoided_mg
+            counts[t.REVERSED] += event.from_ball_g
+        self._figures[event.user].avoided_mg -= event.avoided_mg
+
+    def _restored(self, event: e.ActivityRestored) -> None:
+        ball, figures = event.ball, self._figures[event.user]
+        is_first = ball is not None and self._keeping.ball_restored(event)
+        for counts in self._rows_of(event):
+            counts[t.AVOIDED_MG] += event.avoided_mg
+            counts[t.ISSUED] += event.energy_g
+            counts[t.BALLS] += is_first
+        figures.avoided_mg += event.avoided_mg
+        figures.issued_g += event.energy_g
+        if ball is not None:  # it stands in the place of the one that there was
+            self._forests[ball.owner] = [one for one in self._forests[ball.owner] if one.id != ball.id]
+            self._new_ball(ball)
+
+    def _rows_of(
+        self, event: e.ActivityRevised | e.ActivityExcluded | e.ActivityRestored
+    ) -> tuple[list[int], list[int]]:
+        """The rows of today and of the act's behaviour."""
+        act = self._world.state.activities[event.source, event.activity]
+        return self._today, self.tally.behaviour(act.behaviour)
 
     def _collected(self, event: e.EnergyCollected) -> None:
         column = t.BY_OWNER if event.owner == event.collector else t.BY_FRIENDS
@@ -344,14 +345,3 @@ class Shard:
         if figures.first_tree == t.NEVER:
             figures.first_tree = self._day
         self._world.state.trees.remove(tree.id)
-
-
-def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
-    """The quantity inside the rule's bounds, and no finer than it allows (two digits are fine enough)."""
-    if rule.quantity_decimals == 0:
-        quantity = Decimal(int(quantity))
-    elif rule.quantity_decimals == 1:
-        quantity = quantity.quantize(TENTH, ROUND_FLOOR)
-    if quantity < rule.quantity_min:
-        return rule.quantity_min
-    return rule.quantity_max if quantity > rule.quantity_max else quantity

@@ -13,10 +13,11 @@ from engine.rulefiles.reading import read_document
 
 @dataclass(frozen=True, slots=True)
 class Typical:
-    """A quantity as written in the example, and the attributes that go with it."""
+    """A quantity as written in the example, and the attributes and kind of evidence that go with it."""
 
     quantity: Decimal
     attributes: Mapping[str, str] = field(default_factory=dict)
+    evidence: str | None = None
 
 
 def typical_reports(folder: Path) -> dict[str, Typical]:
@@ -43,5 +44,7 @@ def _typical(examples: Any) -> Typical | None:
         except InvalidOperation:  # a fraction; the next example may be a decimal
             continue
         attributes = example.get("attributes")
-        return Typical(quantity, dict(attributes) if isinstance(attributes, dict) else {})
+        return Typical(
+            quantity, dict(attributes) if isinstance(attributes, dict) else {}, example.get("evidence")
+        )
     return None

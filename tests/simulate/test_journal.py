@@ -44,7 +44,15 @@ async def test_the_journal_agrees_with_the_rows_and_the_replay_with_the_journal(
     assert by_rules.groups[rulebook().hash].total(t.ISSUED) == tally.total(t.ISSUED)
 
     forecast = replayed(days, rulebook(), read.days, seed=1)
-    assert forecast.total(t.ISSUED) == tally.total(t.ISSUED)
+    for behaviour, real in tally.behaviours.items():
+        row = forecast.behaviours[behaviour]
+        assert row[t.ISSUED] - row[t.REVERSED] == real[t.ISSUED] - real[t.REVERSED], behaviour
+    twin, again = tally.behaviours["walking"], forecast.behaviours["walking"]
+    assert (
+        twin[t.REVERSED] > 0
+    )  # of two totals of a day one counts, and what nobody took of the other goes back
+    assert again[t.REVERSED] > 0
+    assert again[t.AVOIDED_MG] == twin[t.AVOIDED_MG]
     assert forecast.total(t.BALLS) == tally.total(t.BALLS)
     taken, really = (forecast.total(t.BY_OWNER), tally.total(t.BY_OWNER))
     assert abs(taken - really) <= really // 10

@@ -85,7 +85,7 @@ def test_memory_is_bounded_by_users_not_by_days() -> None:
     def measured(shard: Shard, number: int) -> object:
         result = run_day(shard, number)
         shelves = shard._world.shelves
-        names = ("balls", "activities", "revisions", "trees", "commitments")
+        names = ("balls", "activities", "occasions", "caps", "revisions", "trees", "commitments")
         sizes.append(sum(len(shelves[name]) for name in names) + len(shard._world.books["energy"]))
         return result
 
