@@ -28,7 +28,7 @@ class Forecaster:
     """Asked for each rulebook that somebody wants to publish."""
 
     def __init__(self, settings: Settings) -> None:
-        self._days = settings.forecast_days
+        self._days = settings.forecast_d
         self._file: Path = settings.population or SHIPPED / f"{POPULATION}.yaml"
 
     def __call__(self, rules: RuleBook, accounts: int) -> Mapping[str, int]:

@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     population: Path | None = Field(
         None, description="Population for the forecast of a rulebook's cost; the shipped one, when not set."
     )
-    forecast_days: int = Field(
+    forecast_d: int = Field(
         30, ge=0, le=366, description="Days that a rulebook's trees must be funded for; 0 asks no forecast."
     )
     photos: Path | None = Field(

@@ -14,21 +14,21 @@ from tests.core.world import rulebook
 
 
 def test_more_accounts_cost_more_and_few_are_not_forecast() -> None:
-    forecast = Forecaster(Settings(forecast_days=20))
+    forecast = Forecaster(Settings(forecast_d=20))
     assert forecast(rulebook(), ACCOUNTS_MIN - 1) == {}
     some, more = forecast(rulebook(), 10_000), forecast(rulebook(), 20_000)
     assert 0 < some["CNY"] * 1.9 < more["CNY"] < some["CNY"] * 2.1
 
 
 def test_a_behaviour_that_is_no_more_costs_nothing() -> None:
-    forecast = Forecaster(Settings(forecast_days=20))
+    forecast = Forecaster(Settings(forecast_d=20))
     without = {name: one for name, one in rulebook().behaviours.items() if name != "walking"}
     fewer = forecast(replace(rulebook(), behaviours=without, memo={}), 10_000)
     assert fewer.get("CNY", 0) < forecast(rulebook(), 10_000)["CNY"]
 
 
 def test_no_days_ask_no_forecast() -> None:
-    assert Forecaster(Settings(forecast_days=0))(rulebook(), 10**6) == {}
+    assert Forecaster(Settings(forecast_d=0))(rulebook(), 10**6) == {}
 
 
 def test_a_file_that_is_no_population_says_so(tmp_path: Path) -> None:
