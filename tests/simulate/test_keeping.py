@@ -14,8 +14,8 @@ from engine.rulebook import load_rulebook, shipped_rules
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, Report
 from engine.simulate.people import Person
-from engine.simulate.population import OtherActs
-from engine.simulate.replay import RealDays
+from engine.simulate.population import Act, OtherActs
+from engine.simulate.replay import RealDays, _as_sent
 from engine.simulate.shard import Shard
 from engine.simulate.typical import typical_reports
 from tests.simulate.small import rulebook, simulated
@@ -170,4 +170,30 @@ def test_months_that_are_over_are_dropped(by_month: RuleBook) -> None:
         tally = simulated(by_month, users=20, days=70, acts={}, other_acts=often)
     assert max(sizes) == max(sizes[:40]) > 20
     assert sizes[62] < sizes[58]  # the second of March: January and February are over
+    assert not tally.refused
+
+
+@pytest.mark.parametrize(
+    ("kept", "sent"),
+    [
+        ("phone", "phone"),
+        (["300", "310.5"], "300 310.5"),
+        ([["bus", "3.2"], ["metro", "8"]], "bus:3.2 metro:8"),
+    ],
+)
+def test_attributes_of_a_trace_are_sent_again(kept: object, sent: str) -> None:
+    assert _as_sent(kept) == sent
+
+
+@pytest.mark.parametrize("accounts", [0, 1, 3])
+def test_bills_of_one_account_earn_once_a_month(accounts: int) -> None:
+    bill = Act.model_construct(
+        share=1, per_day=1, quantity=None, attributes={}, evidence=None, accounts=accounts,
+        from_min=600, to_min=900, reports=1,
+    )  # fmt: skip
+    tally = simulated(users=5, days=31, acts={"utility-bill-online": bill}, other_acts=None)
+    earned = tally.behaviours["utility-bill-online"][t.BALLS]
+    caps = rulebook().behaviours["utility-bill-online"].on(START).caps  # type: ignore[union-attr]
+    assert caps.month_count is not None
+    assert earned == 5 * (min(accounts, caps.month_count) or caps.month_count)
     assert not tally.refused
