@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -33,6 +34,7 @@ class Village:
         self.clock = clock
         self.url = f"ws://{served.address}/connection/websocket"
         self._numbers = itertools.count(1)
+        self._rides: Counter[str] = Counter()
 
     def key(self) -> str:
         """A new idempotency key."""
@@ -82,9 +84,10 @@ class Village:
                 Decimal(1),
                 "ride",
                 f"c{number}",
-                at=self.clock.now_ms() - number % 230 * SPACING_MS,
+                at=self.clock.now_ms() - self._rides[user] * SPACING_MS,
             )
         )
+        self._rides[user] += 1
         return str(reply.get("ball", ""))  # past the cap of the day there is none
 
     async def ripe_ball(self, user: str) -> str:
