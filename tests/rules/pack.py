@@ -29,7 +29,7 @@ friends_max: {2020-01-01: {value: 1000, confidence: documented, references: [sch
 collect_balls_max: {2020-01-01: {value: 50, confidence: documented, references: [scheme]}}
 forest_balls_max: {2020-01-01: {value: 200, confidence: documented, references: [scheme]}}
 overlap_window_s: {2020-01-01: {value: 300, confidence: documented, references: [scheme]}}
-day_acts_max: {2020-01-01: {value: 200, confidence: documented, references: [scheme]}}
+day_acts_max: {2020-01-01: {value: 100, confidence: documented, references: [scheme]}}
 shown_day_max: {2020-01-01: {value: 5, confidence: documented, references: [scheme]}}
 review_share_pct: {2020-01-01: {value: 5, confidence: documented, references: [scheme]}}
 """,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import date
 from decimal import Decimal
 
@@ -10,7 +9,7 @@ import pytest
 
 from engine.core.rules import RuleBook
 from engine.core.units import DAY_MS, HOUR_MS, local_instant
-from engine.rulebook import load_rulebook, shipped_rules
+from engine.rulebook import shipped_rules
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, Report
 from engine.simulate.people import Person
@@ -125,19 +124,7 @@ def test_the_better_evidence_takes_its_place() -> None:
     nothing_is_kept(shard)
 
 
-@pytest.fixture(scope="module")
-def by_month(tmp_path_factory: pytest.TempPathFactory) -> RuleBook:
-    """The shipped rules with the two acts of household electricity compared by month."""
-    rules = tmp_path_factory.mktemp("by-month") / "rules"
-    shutil.copytree(shipped_rules(), rules)
-    for name in ("efficient-appliance", "power-saving"):
-        path = rules / "behaviours" / "energy-efficiency" / f"{name}.yaml"
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace("\nquantity:", "\nexcludes: month\nquantity:", 1), encoding="utf-8")
-    return load_rulebook(rules)
-
-
-def test_acts_of_a_month_are_compared_until_it_is_over(by_month: RuleBook) -> None:
+def test_acts_of_a_month_are_compared_until_it_is_over() -> None:
     """A ball that was spent long ago makes room in what its successor is given, and no gram is lost or made twice."""
     typical = typical_reports(shipped_rules())
     saved, bought = (
@@ -146,7 +133,7 @@ def test_acts_of_a_month_are_compared_until_it_is_over(by_month: RuleBook) -> No
         )
         for name, number, source in (("power-saving", 10, "grid"), ("efficient-appliance", 20, "shop"))
     )
-    tally, shard = lived([(10, saved), (80, Look((), False)), (182, bought)], by_month)
+    tally, shard = lived([(10, saved), (80, Look((), False)), (182, bought)])
     agrees(tally)
     assert tally.behaviours["power-saving"][t.BY_OWNER] == 200
     assert tally.behaviours["efficient-appliance"][t.ISSUED] == 0  # the first that was accepted counts
@@ -154,7 +141,7 @@ def test_acts_of_a_month_are_compared_until_it_is_over(by_month: RuleBook) -> No
     assert (len(kept["activities"]), len(kept["balls"]), len(kept["occasions"])) == (2, 1, 1)
 
 
-def test_months_that_are_over_are_dropped(by_month: RuleBook) -> None:
+def test_months_that_are_over_are_dropped() -> None:
     sizes: list[int] = []
     run_day = Shard.run_day
 
@@ -167,7 +154,7 @@ def test_months_that_are_over_are_dropped(by_month: RuleBook) -> None:
     often = OtherActs.model_construct(share=1, per_day=0.3)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Shard, "run_day", measured)
-        tally = simulated(by_month, users=20, days=70, acts={}, other_acts=often)
+        tally = simulated(None, users=20, days=70, acts={}, other_acts=often)
     assert max(sizes) == max(sizes[:40]) > 20
     assert sizes[62] < sizes[58]  # the second of March: January and February are over
     assert not tally.refused
