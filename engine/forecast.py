@@ -17,7 +17,8 @@ from engine.simulate.cost import planting_cost
 from engine.simulate.population import SHIPPED, Population, PopulationError, read_population
 
 ACCOUNTS_MIN = 100  # of fewer people no population is an image
-USERS = 500  # simulated: enough for a sum of money, seconds of work
+USERS = 300  # simulated: enough for a sum of money, and half a minute of work
+PROCESSES = 2  # of their own: the engine's event loop goes on meanwhile
 POPULATION = "city-and-town"
 PROBLEM_CHARACTERS_MAX = 1_000
 
@@ -45,7 +46,7 @@ class Forecaster:
         population = _known_to(population, rules).model_copy(update={"represents": accounts, "stock": {}})
         costs: Counter[str] = Counter()
         for cost in planting_cost(
-            rules, population, self._days, users=min(USERS, population.users), processes=1
+            rules, population, self._days, users=min(USERS, population.users), processes=PROCESSES
         ):
             costs[cost.currency] += cost.cost_minor
         log.info("forecast for %s: %s in %d days", rules.hash[:12], dict(costs), self._days)

@@ -94,7 +94,10 @@ class Settings(BaseSettings):
         None, description="Population for the forecast of a rulebook's cost; the shipped one, when not set."
     )
     forecast_d: int = Field(
-        30, ge=0, le=366, description="Days that a rulebook's trees must be funded for; 0 asks no forecast."
+        90,
+        ge=0,
+        le=366,
+        description="Days of play, from an empty start, whose trees must be funded; 0 asks no forecast.",
     )
     photos: Path | None = Field(
         None, description="Folder of users' photos; beside the SQLite file (NAME.photos), or ./saxaul.photos."

@@ -7,21 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from engine import forecast as forecast_module
 from engine.core.errors import Rejected
 from engine.forecast import ACCOUNTS_MIN, Forecaster
 from engine.settings import Settings
 from tests.core.world import rulebook
 
 
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer people than in earnest, so that it takes seconds."""
+    monkeypatch.setattr(forecast_module, "USERS", 120)
+
+
 def test_more_accounts_cost_more_and_few_are_not_forecast() -> None:
-    forecast = Forecaster(Settings(forecast_d=20))
+    forecast = Forecaster(Settings(forecast_d=60))
     assert forecast(rulebook(), ACCOUNTS_MIN - 1) == {}
     some, more = forecast(rulebook(), 10_000), forecast(rulebook(), 20_000)
     assert 0 < some["CNY"] * 1.9 < more["CNY"] < some["CNY"] * 2.1
 
 
 def test_a_behaviour_that_is_no_more_costs_nothing() -> None:
-    forecast = Forecaster(Settings(forecast_d=20))
+    forecast = Forecaster(Settings(forecast_d=60))
     without = {name: one for name, one in rulebook().behaviours.items() if name != "walking"}
     fewer = forecast(replace(rulebook(), behaviours=without, memo={}), 10_000)
     assert fewer.get("CNY", 0) < forecast(rulebook(), 10_000)["CNY"]

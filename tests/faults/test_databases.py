@@ -253,7 +253,7 @@ async def test_a_file_taken_in_beside_the_server_appears_live(
 
 
 def ride(number: int) -> dict[str, object]:
-    at = datetime.now(UTC) - timedelta(days=number // 4, minutes=number)
+    at = datetime.now(UTC) - timedelta(days=number // 4, minutes=10 * number)
     fields: dict[str, object] = {
         "behaviour": "bus",
         "quantity": 1,

@@ -20,6 +20,7 @@ from engine.api.app import make_app
 from engine.api.parts import Parts
 from engine.api.tokens import TokenVerifier
 from engine.core.numbers import order_number, parse_order_number, tree_number
+from engine.photos import PhotoFolder
 from engine.publication import Publication
 from engine.publishing import Publisher
 from engine.realtime.hub import Hub
@@ -95,6 +96,7 @@ def _parts(bench: Bench) -> Parts:
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
         publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),
+        photos=PhotoFolder(settings.photo_folder),
         routers=[partners_router(desk)],
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any
 
 from engine.clock import Clock
@@ -63,9 +64,9 @@ async def bench(url: str, rules: Callable[[], RuleBook] = rulebook) -> AsyncIter
     clock, heard = SetClock(), Heard()
     writer = Writer(db, (GAME,), FixedRules(rules), heard, clock)
     async with db.write() as tx:
-        for day in range(1, 31):
+        for day in range(90):  # as many as the longest course goes through
             sql = 'INSERT INTO day_secrets ("on", secret) VALUES (?, ?) ON CONFLICT DO NOTHING'
-            await tx.execute(sql, f"2026-11-{day:02d}", SECRET)
+            await tx.execute(sql, (date(2026, 11, 1) + timedelta(days=day)).isoformat(), SECRET)
     writer.start()
     try:
         yield Bench(db, writer, heard, clock)
