@@ -116,9 +116,8 @@ class Writer:
         self._ids = range(0)
         self._cache: State | None = None
         self._next: _Next | None = None
-        self._unsaved: deque[dict[str, Post]] = deque(
-            maxlen=2
-        )  # keys bound by groups that a reader may not see yet
+        # keys bound by groups that a reader may not see yet
+        self._unsaved: deque[dict[str, Post]] = deque(maxlen=2)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self.groups = 0

@@ -95,15 +95,7 @@ async def read_ahead(
 
 def place(tables: Mapping[str, ShelfTable], state: State, ahead: Ahead) -> None:
     """Put on the shelves what was read ahead, but for rows that have come there since and may have changed."""
-    for (name, some), rows in zip(ahead.wanted.items(), ahead.rows, strict=True):
-        shelf, about = state.shelves[name], tables[name]
-        missing = {key for key in some.keys if key not in shelf}
-        for key in missing:
-            shelf.loaded(key, None)
-        for values in rows:
-            row = about.row(values)
-            if (key := about.key_of(row)) in missing:
-                shelf.loaded(key, row)
+    _fill_in(tables, state, ahead.wanted, list(ahead.wanted), ahead.rows, anew=False)
 
 
 def _missing(state: State, commands: Sequence[Any], touches: Touches) -> dict[str, _Wanted]:
@@ -158,14 +150,15 @@ def _fill_in(
     found: Sequence[Rows],
     anew: bool,
 ) -> None:
+    missing: dict[str, set[Any]] = {}
     for name, some in wanted.items():
         shelf = state.shelves[name]
-        for key in some.keys:
-            if anew or key not in shelf:
-                shelf.loaded(key, None)
+        missing[name] = {key for key in some.keys if anew or key not in shelf}
+        for key in missing[name]:
+            shelf.loaded(key, None)
         shelf.by.update(By(column, value) for column, values in some.by.items() for value in values)
     for name, rows in zip(names, found, strict=True):
-        _shelve(tables[name], state, rows, named=wanted[name].keys, anew=anew)
+        _shelve(tables[name], state, rows, named=missing[name], anew=anew)
 
 
 def _shelve(about: ShelfTable, state: State, rows: Rows, named: set[Any], anew: bool) -> None:
