@@ -1,6 +1,6 @@
 """Draws that can be checked later: a keyed hash of ball and collector under the secret of the day."""
 
-import hmac
+import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
@@ -32,10 +32,22 @@ class Dice:
 
     def of_day(self, now: int) -> Callable[[int, int], int]:
         """The draw for (ball, collector) on the day of `now`. Raises KeyError if the day was not prepared."""
-        secret = self._secrets[local_day(now, "UTC").isoformat()]
-        return lambda ball, collector: draw(secret, ball, collector)
+        return drawing(self._secrets[local_day(now, "UTC").isoformat()])
 
 
-def draw(secret: bytes, ball: int, collector: int) -> int:
-    """The number below 2**64 that decides this collector's share of this ball."""
-    return int.from_bytes(hmac.digest(secret, b"%d|%d" % (ball, collector), "sha256")[:8])
+def drawing(secret: bytes) -> Callable[[int, int], int]:
+    """The draw under a secret: of (ball, collector), the number below 2**64 that decides the collector's share.
+
+    It is HMAC-SHA-256, the two blocks of the key hashed once: `hmac.digest` does that anew for every draw and takes
+    twice as long.
+    """
+    block = secret.ljust(hashlib.sha256().block_size, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+
+    def draw(ball: int, collector: int) -> int:
+        inside, outside = inner.copy(), outer.copy()
+        inside.update(b"%d|%d" % (ball, collector))
+        outside.update(inside.digest())
+        return int.from_bytes(outside.digest()[:8])
+
+    return draw

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -230,6 +231,7 @@ async def serving(
         stack.push_async_callback(begin_to_drain, parts)
         host, port = listener.getsockname()[:2]
         _calm_the_collector()
+        _hand_the_lock_on()
         yield Served(engine, parts, f"{host}:{port}")
 
 
@@ -253,6 +255,12 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _hand_the_lock_on() -> None:
+    """A thread of the database that needs Python's lock for a moment gets it soon: at the default of 5 ms a group's
+    rows waited for the event loop longer than it took to write them."""
+    sys.setswitchinterval(0.0005)
 
 
 def _parts(engine: Engine) -> Parts:

@@ -32,7 +32,7 @@ from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
 AHEAD_COMMANDS_MIN = 128  # fewer are not read or decided ahead: they wait for the commit and share the next
-GROUPS_AT_ONCE = 2  # of one process, where the database is shared: one is written while one is decided
+GROUPS_AT_ONCE = 3  # of one process, where the database is shared: while one is decided, the others are written
 WRITTEN_MAX = 2  # groups decided ahead: one is written, and one waits for it
 ATTEMPTS_MAX = 8
 IDS_RESERVED = 10_000
@@ -110,7 +110,8 @@ class Writer:
         self.clock = clock
         self._queue: deque[Post] = deque()
         self._queue_commands_max = queue_commands_max
-        self._pepper = hashlib.blake2b(pepper, digest_size=32).digest()
+        key = hashlib.blake2b(pepper, digest_size=32).digest()
+        self._hashing = hashlib.blake2b(digest_size=16, key=key)
         self._wake = asyncio.Event()
         self._dice = Dice()
         self._ids = range(0)
@@ -137,8 +138,10 @@ class Writer:
 
     def _content(self, command: Any) -> str:
         """What a key is bound to: the command's kind and everything in it, or the part that it calls the wish."""
-        body = type(command).__name__.encode() + json_of(getattr(command, "wish", command))
-        return hashlib.blake2b(body, digest_size=16, key=self._pepper).hexdigest()
+        hashing = self._hashing.copy()
+        hashing.update(type(command).__name__.encode())
+        hashing.update(json_of(getattr(command, "wish", command)))
+        return hashing.hexdigest()
 
     async def submit(self, command: Any) -> Outcome:
         """Queue a command and wait for its outcome; a full queue is the outcome `overloaded`."""

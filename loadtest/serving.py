@@ -6,6 +6,7 @@ beside it one sees what storing costs.
 """
 
 import asyncio
+import sys
 import json
 import signal
 import sys

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from engine.publication import Publication, Revocation, forest_channel
 from engine.realtime import protocol
+from engine.realtime.journal import Handed
 from engine.realtime.limits import Limits
 
 ENTRY_OVERHEAD_BYTES = 250  # tuples, integers and list slots of one kept publication
@@ -98,6 +99,7 @@ class Hub:
         self.counters = Counters()
         self.history_bytes = 0
         self.lagging: dict[str, float] = {}  # channel → since when a subscription waits for a missing offset
+        self.handed = Handed()
         self._clock = clock
         self._call_soon = call_soon
         self._channels: dict[str, _Channel] = {}
@@ -452,6 +454,7 @@ class Hub:
             listener.end(protocol.STATE_INVALIDATED)
         self._channels.clear()
         self._ring.clear()
+        self.handed = Handed()
         self.lagging.clear()
         self.history_bytes = 0
 

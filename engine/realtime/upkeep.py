@@ -26,6 +26,7 @@ from engine.store.database import Database, DatabaseAway, Reader
 REFILL_ROWS_MAX = 100_000
 REFILL_BYTES_MAX = 32 * 1024 * 1024
 ROWS_PER_READ = 2_000
+IDS_PER_READ = 20_000
 CHANNELS_PER_READ = 500
 POLL_S = 1.0
 POLL_OVERLAP_S = 5.0  # journal ids of other processes become visible out of order by at most this long
@@ -58,6 +59,8 @@ class Audience:
     def publish(self, items: Sequence[Item]) -> None:
         """Hand out the items of one group."""
         self.hub.publish(items)
+        if not self.bus.is_up:  # the journal's tail is read, and there they stand as well
+            self.hub.handed.add({item.journal_id for item in items})
         self.bus.group(items)
 
     def flush(self) -> None:
@@ -78,6 +81,7 @@ class Upkeep:
         self._newest = 0  # the highest journal id seen
         self._seen: deque[tuple[float, int]] = deque()  # (when, the highest id then), for the overlap
         self._was_up = False
+        self._turned_at = monotonic()
         self.given_up = 0
 
     async def run(self) -> None:
@@ -152,15 +156,25 @@ class Upkeep:
         was_up, self._was_up = self._was_up, self._bus.is_up
         if was_up and self._was_up:
             return
+        handed = self._hub.handed
         async with self._db.snapshot() as r:
             after = self._overlap_begins()
-            while rows := await queries.pubs_between(r, after, ID_MAX, ROWS_PER_READ):
-                await self._publish_rows(rows)
-                after = rows[-1][0]
+            while ids := await queries.journal_ids_after(r, after, IDS_PER_READ):
+                strange = handed.without(ids)
+                for start in range(0, len(strange), ROWS_PER_READ):
+                    await self._publish_rows(await queries.pubs(r, strange[start : start + ROWS_PER_READ]))
+                handed.add(strange)
+                after = ids[-1]
                 self._saw(after)
-                if len(rows) < ROWS_PER_READ:
+                if len(ids) < IDS_PER_READ:
                     break
+        self._turn()
         self._hub.flush()
+
+    def _turn(self) -> None:
+        if monotonic() - self._turned_at > 2 * POLL_OVERLAP_S:
+            self._hub.handed.turn()
+            self._turned_at = monotonic()
 
     async def _publish_rows(self, rows: Iterable[tuple[int, str]]) -> None:
         """Data for those who listen here; of everything else only where it is."""

@@ -26,7 +26,7 @@ from engine.store.database import (
 )
 
 COMMAND_TIMEOUT_S = 60
-WRITERS = 3  # connections of the writer's own: two groups at once, and a block of ids
+WRITERS = 4  # connections of the writer's own: three groups at once, and a block of ids
 AWAY = (
     OSError,
     asyncio.TimeoutError,

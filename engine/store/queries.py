@@ -142,6 +142,12 @@ async def pubs_between(r: Reader, after: int, before: int, limit: int) -> list[t
     return [(row[0], row[1]) for row in await r.fetch(sql, after, before, limit)]
 
 
+async def journal_ids_after(r: Reader, after: int, limit: int) -> list[int]:
+    """The lowest ids above one, in order."""
+    sql = "SELECT id FROM journal WHERE id > ? ORDER BY id LIMIT ?"
+    return [row[0] for row in await r.fetch(sql, after, limit)]
+
+
 async def newest_pubs(r: Reader, since_at: int, below: int, limit: int) -> list[tuple[int, int, str]]:
     """(journal id, at, what was published), newest first: rows below an id, not older than an instant."""
     sql = "SELECT id, at, pubs FROM journal WHERE id < ? ORDER BY id DESC LIMIT ?"
