@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
+from functools import lru_cache
 
 from engine.core.units import local_day
 from engine.store.database import Database
@@ -35,6 +36,7 @@ class Dice:
         return drawing(self._secrets[local_day(now, "UTC").isoformat()])
 
 
+@lru_cache(maxsize=16)
 def drawing(secret: bytes) -> Callable[[int, int], int]:
     """The draw under a secret: of (ball, collector), the number below 2**64 that decides the collector's share.
 

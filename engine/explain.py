@@ -380,7 +380,7 @@ async def _draws(
         if not disclosed and not reveal_today:
             found[key] = {"disclosed_from": f"{day.isoformat()} 24:00 UTC"}
             continue
-        share_g = friends_share_g(ball, dice.draw(bytes.fromhex(secret), ball.id, user))
+        share_g = friends_share_g(ball, dice.drawing(bytes.fromhex(secret))(ball.id, user))
         draw: dict[str, Any] = {"day": day.isoformat(), "share_g": share_g, "taken_g": energy_g}
         draw["cut_to_floor"] = energy_g < share_g
         if disclosed:

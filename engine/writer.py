@@ -32,7 +32,9 @@ from engine.tally import WriterTally
 
 GROUP_COMMANDS_MAX = 512
 AHEAD_COMMANDS_MIN = 128  # fewer are not read or decided ahead: they wait for the commit and share the next
-GROUPS_AT_ONCE = 3  # of one process, where the database is shared: while one is decided, the others are written
+GROUPS_AT_ONCE = (
+    3  # of one process, where the database is shared: while one is decided, the others are written
+)
 WRITTEN_MAX = 2  # groups decided ahead: one is written, and one waits for it
 ATTEMPTS_MAX = 8
 IDS_RESERVED = 10_000

@@ -227,6 +227,6 @@ def _check_draw(
         )
         return
     else:
-        share_g = friends_share_g(ball, dice.draw(secret, ball.id, user))
+        share_g = friends_share_g(ball, dice.drawing(secret)(ball.id, user))
         expected_g = min(share_g, left_g - ball.floor_g)
     findings.expect("draw", f"ball {ball.id}, user {user}", "grams, as drawn", expected_g, energy_g)

@@ -34,7 +34,7 @@ _rows_of = msgspec.json.Decoder(list[tuple]).decode
 BUSY_TIMEOUT_MS = 5000
 CACHE_KIB = 256 * 1024
 MMAP_BYTES_MAX = 2 * 1024**3  # rows are read a third faster than through read calls; writes never go this way
-CHECKPOINT_PAGES = 16_384  # 64 MiB of WAL: pages that change often are copied back once, not at every commit
+CHECKPOINT_PAGES = 65_536  # 256 MiB of WAL: pages that change often are copied back once, not at every commit
 AHEAD = 2  # the writer's own readers: for the group that is decided, and for the one after it
 IN_LIST = "IN (SELECT value FROM json_each({}))"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 
 import pytest
@@ -15,6 +15,7 @@ from engine.realtime import protocol, upkeep
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.upkeep import Upkeep
+from engine.store.database import Reader
 from tests.realtime.test_hub import listen
 from tests.realtime.village import SPACING_MS, Village, a_village
 from tests.support.raw_socket import RawSocket
@@ -198,6 +199,58 @@ async def test_two_nodes_tell_each_others_clients(
             while "unsubscribe" not in (push := (await watching.receive_json()).get("push", {})):
                 pass
         assert push["channel"] == f"forest:{alice}"
+
+
+async def test_a_node_reads_what_others_wrote_and_each_row_once(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    pubs = upkeep.queries.pubs
+
+    async def counted(r: Reader, journal_ids: Sequence[int]) -> list[tuple[int, str]]:
+        read.extend(journal_ids)
+        return await pubs(r, journal_ids)
+
+    monkeypatch.setattr(upkeep.queries, "pubs", counted)
+    monkeypatch.setattr(upkeep, "POLL_S", 3600.0)
+    async with a_village(postgres_url) as village:
+        await village.open_source()
+        alice = await village.open_user("Alice")
+        own = Upkeep(village.engine.hub, village.engine.db, village.engine.bus, village.clock.now_ms)
+        await own._poll()
+        read.clear()  # accounts and sources tell nobody anything, and so are read once
+        await village.ride_bus(alice)
+        await own._poll()
+        assert read == [], "its own"
+        hub, other = hub_of(village)
+        await other._poll()
+        await other._poll()
+        assert len(read) == len(set(read)) > 0
+        assert hub._channels[f"user:{alice}"].top == 1
+
+
+async def test_a_row_that_shows_late_is_found_below_the_newest(postgres_url: str) -> None:
+    async with a_village(postgres_url) as village:
+        await village.open_source()
+        alice = await village.open_user("Alice")
+        hub, keeper = hub_of(village)
+        await keeper._poll()
+        db = village.engine.db
+        async with db.write() as tx:
+            [late] = await tx.journal_ids(1)
+        await village.ride_bus(alice)
+        await keeper._poll()
+        assert keeper._newest > late
+        async with db.write() as tx:
+            await tx.execute(
+                "INSERT INTO journal (id, at, kind, actor, key, content, transfers, reply, pubs)"
+                " SELECT ?, at, kind, actor, NULL, content, '[]', reply, ? FROM journal WHERE id > ?",
+                late,
+                f'[["user:{alice}",2,{{"type":"user.changed"}}]]',
+                late,
+            )
+        await keeper._poll()
+        assert hub._channels[f"user:{alice}"].top == 2
 
 
 async def test_a_client_recovers_on_the_other_node(
