@@ -6,7 +6,6 @@ beside it one sees what storing costs.
 """
 
 import asyncio
-import sys
 import json
 import signal
 import sys
