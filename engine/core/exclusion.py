@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.core.units import HOUR_MS, SECOND_MS, instant
 
@@ -54,19 +54,6 @@ class Entry(NamedTuple):
         return self.on[:7] if self.scope == MONTH else self.on
 
 
-def entries(acts: Iterable[Sequence[Any]]) -> list[Entry]:
-    """The entries of a row, as it keeps them."""
-    return [Entry(*act) for act in acts]
-
-
-_FAMILY = Entry._fields.index("family")
-
-
-def entries_of(acts: Iterable[Sequence[Any]], family: str) -> list[Entry]:
-    """Those of them that are of the family."""
-    return [Entry(*act) for act in acts if act[_FAMILY] == family]
-
-
 def conflict(one: Entry, other: Entry) -> bool:
     """Whether only one of the two may count."""
     if one.family != other.family or one.id == other.id:
@@ -98,11 +85,6 @@ class Settled(NamedTuple):
 
 
 NONE_SETTLED = Settled(frozenset(), {})
-
-
-def alone(one: Entry) -> Settled:
-    """An act counts that conflicts with no other."""
-    return Settled(frozenset((one.id,)), {})
 
 
 def settle(own: Sequence[Entry], others: Sequence[Entry], changed: int) -> Settled:

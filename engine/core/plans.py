@@ -26,7 +26,7 @@ from engine.core.formulas import (
     StepTable,
     sole_table,
 )
-from engine.core.rules import BehaviourInForce, RuleBook
+from engine.core.rules import Behaviour, BehaviourInForce, GameSettings, RuleBook
 from engine.core.scenarios import AvoidedPlan, Place, avoided_plan
 from engine.core.sent import Sent
 from engine.core.values import chosen, sole
@@ -98,22 +98,23 @@ class Plan:
 class Ready:
     """What counts for a behaviour on one day in a province: the rule, the plan, and the head of each trace.
 
-    `plan` is None where something is picked by what is sent; `evidence` holds each kind with its grade, the
-    first also under None.
+    `day` is the day as text; `plan` is None where something is picked by what is sent; `evidence` holds each kind
+    with its grade, the first also under None.
     """
 
+    behaviour: Behaviour
     in_force: BehaviourInForce
-    behaviour: str
-    unit: str
+    game: GameSettings
+    on: date
+    day: str
     region: str | None
-    year: int
     evidence: Mapping[str | None, Mapping[str, str]]
     head: Mapping[str, Any]
     plan: Plan | None
 
     def plan_for(self, rules: RuleBook, picks: tuple[str, ...]) -> Plan:
         """The plan for what was chosen, in the order of the rule's `picks`."""
-        key = (self.behaviour, self.in_force.since, self.region, self.year, picks)
+        key = (self.behaviour.id, self.in_force.since, self.region, self.on.year, picks)
         plan = rules.memo.get(key)
         if plan is None:
             by_name = dict(zip(self.in_force.picks, picks, strict=True))
@@ -142,17 +143,19 @@ def _ready(rules: RuleBook, behaviour: str, on: date, province: str | None) -> R
     if in_force is None:
         raise Rejected("not_in_force", behaviour=behaviour, on=on.isoformat())
     kinds: dict[str | None, Mapping[str, str]] = {None: rule.evidence[0].trace()}
-    kinds |= {row.kind: row.trace() for row in rule.evidence}
+    for row in rule.evidence:
+        kinds.setdefault(row.kind, row.trace())
+    day = on.isoformat()
     head = {
         "v": TRACE_VERSION,
         "rules": rules.hash,
         "behaviour": behaviour,
-        "on": on.isoformat(),
+        "on": day,
         "unit": rule.unit,
         "province": province,
     }
     region = rules.region_of(province)
-    ready = Ready(in_force, rule.id, rule.unit, region, on.year, kinds, head, None)
+    ready = Ready(rule, in_force, rules.game_on(on), on, day, region, kinds, head, None)
     return ready if in_force.picks else replace(ready, plan=ready.plan_for(rules, ()))
 
 
@@ -165,8 +168,8 @@ def _keep(rules: RuleBook, key: object, made: object) -> None:
 def _plan(rules: RuleBook, ready: Ready, picks: Mapping[str, str]) -> Plan:
     in_force = ready.in_force
     energy = _amount_plan(chosen(in_force.energy, picks), "grams", in_force)
-    place = Place(in_force.since, ready.year, ready.region)
-    avoided = avoided_plan(rules, ready.unit, in_force, picks, place)
+    place = Place(in_force.since, ready.on.year, ready.region)
+    avoided = avoided_plan(rules, ready.behaviour.unit, in_force, picks, place)
     return Plan(energy, avoided, _points_plan(chosen(in_force.points, picks), in_force))
 
 

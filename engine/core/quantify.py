@@ -16,13 +16,13 @@ from fractions import Fraction
 from typing import Any
 
 from engine.core.errors import Rejected
-from engine.core.plans import ready_for
+from engine.core.plans import Ready, ready_for
 from engine.core.rules import BehaviourInForce, RuleBook
 from engine.core.sent import NOTHING, Sent, measured, plain, read_attributes, read_instant, read_quantity
 from engine.core.telling import describe, recount
 from engine.core.values import EVIDENCE, GRADE
 
-__all__ = ["Assessment", "assess", "booked_alone_g", "counted_at", "describe", "plain", "recount"]
+__all__ = ["Assessment", "assess", "assessed", "booked_alone_g", "counted_at", "describe", "plain", "recount"]
 
 
 @dataclass(slots=True)
@@ -56,14 +56,25 @@ def assess(
     Raises Rejected: unknown_behaviour, not_in_force, wrong_unit, unknown_evidence, quantity_out_of_range,
     missing_attribute, bad_attribute.
     """
-    ready = ready_for(rules, behaviour, on, province)
-    in_force = ready.in_force
-    if unit != ready.unit:
-        raise Rejected("wrong_unit", behaviour=behaviour, unit=unit[:64], expected=ready.unit)
+    return assessed(rules, ready_for(rules, behaviour, on, province), quantity, unit, attributes, evidence)
+
+
+def assessed(
+    rules: RuleBook,
+    ready: Ready,
+    quantity: Decimal,
+    unit: str,
+    attributes: Mapping[str, object],
+    evidence: str | None,
+) -> Assessment:
+    """The same, where what counts on the day is at hand already. Raises Rejected, as `assess` does."""
+    in_force, rule = ready.in_force, ready.behaviour
+    if unit != rule.unit:
+        raise Rejected("wrong_unit", behaviour=rule.id, unit=unit[:64], expected=rule.unit)
     shown = ready.evidence.get(evidence)
     if shown is None:
         kinds = [kind for kind in ready.evidence if kind is not None]
-        raise Rejected("unknown_evidence", behaviour=behaviour, evidence=str(evidence)[:64], known=kinds)
+        raise Rejected("unknown_evidence", behaviour=rule.id, evidence=str(evidence)[:64], known=kinds)
     read_quantity(in_force, quantity)
     sent = NOTHING if not in_force.attributes and not attributes else read_attributes(in_force, attributes)
     trace: dict[str, Any] = {**ready.head, "quantity": plain(quantity), "evidence": shown}

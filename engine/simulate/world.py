@@ -29,6 +29,7 @@ class MemoryShelf(dict[Any, Any]):
     __slots__ = ()
 
     edit = rewrite = dict.__getitem__
+    peek = dict.get
     add = put = dict.__setitem__
 
     def remove(self, key: Any) -> None:
