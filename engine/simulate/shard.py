@@ -47,7 +47,7 @@ class Shard:
         }
         self._world = World(rules, dice, counting)
         self._keeping = Keeping(self._world)
-        self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
+        self._forests: dict[int, dict[int, Ball]] = {person.id: {} for person in days.people}
         self._ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(
             list
         )  # whole hour → balls that end by then, with their owners
@@ -149,14 +149,20 @@ class Shard:
             self._today[t.OPENED] += 1
         mine = self._forests[user]
         if mine and look.own:
-            ripe = [ball.id for ball in mine if ball.ripens_at <= now < ball.expires_at and ball.remaining_g]
+            ripe = [
+                ball.id
+                for ball in mine.values()
+                if ball.ripens_at <= now < ball.expires_at and ball.remaining_g
+            ][: self._balls_max]
             if ripe:
-                self._world.do(c.CollectEnergy("", user, user, tuple(ripe[: self._balls_max])), now)
-                self._forests[user] = [ball for ball in mine if ball.remaining_g]
+                self._world.do(c.CollectEnergy("", user, user, tuple(ripe)), now)
+                for ball in ripe:
+                    if not mine[ball].remaining_g:
+                        del mine[ball]
         for owner in look.forests:
             seen = [
                 ball.id
-                for ball in self._forests[owner]
+                for ball in self._forests[owner].values()
                 if ball.friends_from_at <= now < ball.expires_at
                 and ball.remaining_g > ball.floor_g
                 and not (ball.takers and any(taker[0] == user for taker in ball.takers))
@@ -240,7 +246,7 @@ class Shard:
         if left:
             self._world.do(c.BookExpiry(left), self._hour)
         for ball, owner, _ in found:
-            self._forests[owner] = [one for one in self._forests[owner] if one.id != ball]
+            self._forests[owner].pop(ball, None)
             self._keeping.ball_ended(ball)
 
     def _clear(self, number: int) -> None:
@@ -281,7 +287,7 @@ class Shard:
 
     def _new_ball(self, ball: Ball) -> None:
         self._ends[-(-ball.expires_at // HOUR_MS)].append((ball.id, ball.owner))
-        self._forests[ball.owner].append(ball)
+        self._forests[ball.owner][ball.id] = ball
 
     def _revised(self, event: e.ActivityRevised) -> None:
         figures = self._figures[event.user]
@@ -311,7 +317,7 @@ class Shard:
         figures.avoided_mg += event.avoided_mg
         figures.issued_g += event.energy_g
         if ball is not None:  # it stands in the place of the one that there was
-            self._forests[ball.owner] = [one for one in self._forests[ball.owner] if one.id != ball.id]
+            self._forests[ball.owner].pop(ball.id, None)
             self._new_ball(ball)
 
     def _rows_of(

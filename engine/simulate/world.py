@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from engine.core.game import EVOLVE, RULES
-from engine.core.ledger import ENERGY, transfers
+from engine.core.ledger import ENERGY, MOVES, Transfer
 from engine.core.rules import RuleBook
 from engine.core.state import GAME_SHELVES, GameState, State
 
@@ -45,6 +45,14 @@ class LawBroken(AssertionError):
     """The simulation's own books do not add up: a fault of the engine, never of the input."""
 
 
+class _Parts(NamedTuple):
+    """What is done with an event: the core evolves the rows, the auditor books, the shard counts."""
+
+    evolve: Callable[[Any, Any], None]
+    moves: Callable[[Any], list[Transfer]] | None
+    count: Callable[[Any], None] | None
+
+
 class World:
     """Commands in, events out. `counts` is told of events, by type; `next_id` is the id that the next row gets."""
 
@@ -59,7 +67,7 @@ class World:
         self.refused: Counter[tuple[str, str]] = Counter()
         self.books: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._energy = self.books[ENERGY]
-        self._counts = counts
+        self._parts = {kind: _Parts(EVOLVE[kind], MOVES.get(kind), counts.get(kind)) for kind in EVOLVE}
         self._context = Context(0, rules, _draws(dice), lambda: self.next_id)
 
     def do(self, command: Any, now: int) -> Decision | None:
@@ -73,14 +81,15 @@ class World:
         except Rejected as refusal:
             self.refused[kind.__name__, refusal.code] += 1
             return None
-        energy = self._energy
+        state, books = self.state, self.books
         for event in decision.events:
-            EVOLVE[type(event)](self.state, event)
-            for debit, credit, asset, amount, _ in transfers(event):
-                book = energy if asset == ENERGY else self.books[asset]
-                book[debit] -= amount
-                book[credit] += amount
-            count = self._counts.get(type(event))
+            evolve, moves, count = self._parts[type(event)]
+            evolve(state, event)
+            if moves is not None:
+                for debit, credit, asset, amount, _ in moves(event):
+                    book = books[asset]
+                    book[debit] -= amount
+                    book[credit] += amount
             if count is not None:
                 count(event)
         return decision
