@@ -17,6 +17,7 @@ from engine.core.state import Ball
 from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.forests import Forest
 from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
 from engine.simulate.reporting import command_of
@@ -47,7 +48,7 @@ class Shard:
         }
         self._world = World(rules, dice, counting)
         self._keeping = Keeping(self._world)
-        self._forests: dict[int, dict[int, Ball]] = {person.id: {} for person in days.people}
+        self._forests = {person.id: Forest() for person in days.people}
         self._ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(
             list
         )  # whole hour → balls that end by then, with their owners
@@ -147,28 +148,16 @@ class Shard:
         if not figures.active >> self._day & 1:
             figures.active |= 1 << self._day
             self._today[t.OPENED] += 1
-        mine = self._forests[user]
-        if mine and look.own:
-            ripe = [
-                ball.id
-                for ball in mine.values()
-                if ball.ripens_at <= now < ball.expires_at and ball.remaining_g
-            ][: self._balls_max]
+        do, forests, balls_max = self._world.do, self._forests, self._balls_max
+        if look.own:
+            ripe = forests[user].ripe(now)[:balls_max]
             if ripe:
-                self._world.do(c.CollectEnergy("", user, user, tuple(ripe)), now)
-                for ball in ripe:
-                    if not mine[ball].remaining_g:
-                        del mine[ball]
+                do(c.CollectEnergy("", user, user, tuple(ripe)), now)
+                forests[user].drop_empty(ripe)
         for owner in look.forests:
-            seen = [
-                ball.id
-                for ball in self._forests[owner].values()
-                if ball.friends_from_at <= now < ball.expires_at
-                and ball.remaining_g > ball.floor_g
-                and not (ball.takers and any(taker[0] == user for taker in ball.takers))
-            ]
+            seen = forests[owner].left_for(user, now)
             if seen:
-                self._world.do(c.CollectEnergy("", user, owner, tuple(seen[: self._balls_max])), now)
+                do(c.CollectEnergy("", user, owner, tuple(seen[:balls_max])), now)
         if look.redeems:
             self._wish(person, now)
 
@@ -246,7 +235,7 @@ class Shard:
         if left:
             self._world.do(c.BookExpiry(left), self._hour)
         for ball, owner, _ in found:
-            self._forests[owner].pop(ball, None)
+            self._forests[owner].drop(ball)
             self._keeping.ball_ended(ball)
 
     def _clear(self, number: int) -> None:
@@ -287,7 +276,7 @@ class Shard:
 
     def _new_ball(self, ball: Ball) -> None:
         self._ends[-(-ball.expires_at // HOUR_MS)].append((ball.id, ball.owner))
-        self._forests[ball.owner][ball.id] = ball
+        self._forests[ball.owner].add(ball)
 
     def _revised(self, event: e.ActivityRevised) -> None:
         figures = self._figures[event.user]
@@ -316,8 +305,7 @@ class Shard:
             counts[t.BALLS] += is_first
         figures.avoided_mg += event.avoided_mg
         figures.issued_g += event.energy_g
-        if ball is not None:  # it stands in the place of the one that there was
-            self._forests[ball.owner].pop(ball.id, None)
+        if ball is not None:
             self._new_ball(ball)
 
     def _rows_of(
