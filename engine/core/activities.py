@@ -111,22 +111,27 @@ def _linked_user(state: GameState, command: ReportActivity) -> User:
     return active_user(state, link.user_id)
 
 
-def _answer(
-    activity_id: str, status: str, known: Activity, reason: str | None = None, ball: bool | None = None
+def _answer(activity_id: str, status: str, known: Activity, reason: str | None = None) -> dict[str, object]:
+    """The reply to one activity as it is known."""
+    if known.status == "reversed":
+        reason = "activity_reversed"
+    elif known.status == "excluded":
+        reason = "excluded"
+    return _worth_told(activity_id, status, known.id, known.energy_g, known.avoided_mg, reason)
+
+
+def _worth_told(
+    activity_id: str, status: str, act: int, energy_g: int, avoided_mg: int, reason: str | None
 ) -> dict[str, object]:
     """The reply to one activity: what it is worth now, and its ball if it has grams."""
     reply: dict[str, object] = {
         "id": activity_id,
         "status": status,
-        "energy_g": known.energy_g,
-        "avoided_mg": known.avoided_mg,
+        "energy_g": energy_g,
+        "avoided_mg": avoided_mg,
     }
-    if ball if ball is not None else known.energy_g > 0:
-        reply["ball"] = str(known.id)
-    if known.status == "reversed":
-        reason = "activity_reversed"
-    elif known.status == "excluded":
-        reason = "excluded"
+    if energy_g > 0:
+        reply["ball"] = str(act)
     if reason is not None:
         reply["reason"] = reason
     return reply
@@ -322,10 +327,12 @@ def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
         entry = reading.entry(known.id, worth, known.accepted_at, _ripens_at(reading), reading.is_late)
     weighing = Weighing(state, reading.user, context, entry)
     losers = weighing.losers()
-    event, revised = _revision(state, reading, known, weighing, entry, worth)
+    event, granted = _revision(state, reading, known, weighing, entry, worth)
+    avoided_mg = known.avoided_mg + event.avoided_delta_mg
     events: list[object] = [*losers, event, *weighing.gainers()]
     return Decision(
-        events, _answer(command.activity, "accepted", revised, event.trace["granted"].get("reason"))
+        events,
+        _worth_told(command.activity, "accepted", known.id, granted.energy_g, avoided_mg, granted.reason),
     )
 
 
@@ -343,8 +350,8 @@ def _revision(
     weighing: Weighing,
     entry: Entry | None,
     worth: Assessment,
-) -> tuple[ActivityRevised, Activity]:
-    """The fact that the total has changed, and the activity as it stands after it."""
+) -> tuple[ActivityRevised, Granted]:
+    """The fact that the total has changed, and what the act was granted."""
     command, rule, blocker = reading.command, reading.ready.in_force, weighing.blocker
     old_ball = state.balls.get(known.id)
     gone_g = known.energy_g - (
@@ -358,14 +365,11 @@ def _revision(
         weighing.give_up(known, gone_g)
         granted = Granted(gone_g, periods, worth.energy_g, "excluded")
     worth.trace["granted"] = granted.trace()
-    revised = replace(
-        known,
-        energy_g=granted.energy_g,
-        avoided_mg=worth.avoided_mg if blocker is None else 0,
-        status="accepted" if blocker is None else "excluded",
-    )
-    needs_ball = granted.energy_g > 0 and old_ball is None
-    ball = new_ball(revised, reading.ready.behaviour, rule.ball, _ripens_at(reading)) if needs_ball else None
+    avoided_mg = worth.avoided_mg if blocker is None else 0
+    ball = None
+    if granted.energy_g > 0 and old_ball is None:
+        revised = replace(known, energy_g=granted.energy_g, avoided_mg=avoided_mg)
+        ball = new_ball(revised, reading.ready.behaviour, rule.ball, _ripens_at(reading))
     floor_g, share_min_g, share_max_g = bounds(granted.energy_g, rule.ball)
     event = ActivityRevised(
         source=command.source,
@@ -376,7 +380,7 @@ def _revision(
         quantity=str(command.quantity),
         content=command.content,
         energy_delta_g=granted.energy_g - known.energy_g,
-        avoided_delta_mg=revised.avoided_mg - known.avoided_mg,
+        avoided_delta_mg=avoided_mg - known.avoided_mg,
         ball=ball,
         floor_g=floor_g,
         share_min_g=share_min_g,
@@ -384,14 +388,14 @@ def _revision(
         cap_periods=periods,
         trace=worth.trace,
         at=reading.context.now,
-        status=revised.status,
+        status="accepted" if blocker is None else "excluded",
         evidence=reading.evidence.kind,
         grade=reading.evidence.grade,
         entry=entry if entry is None or blocker is None else entry._replace(counts=False),
         excluded_by=(blocker.source, blocker.activity) if blocker else None,
         excluded_by_id=blocker.id if blocker else None,
     )
-    return event, revised
+    return event, granted
 
 
 # --- reversal -------------------------------------------------------------------------------------

@@ -116,7 +116,8 @@ class Room:
         self, behaviour: str, periods: Sequence[str], act: int, energy_g: int, keeps_g: int = 0
     ) -> None:
         """An act gives back all of its grams but `keeps_g`; with none left it frees its slot."""
-        self._book()
+        if self._granted:
+            self._book()
         for period in periods:
             use = self._use(behaviour, period)
             if act in use.acts:
@@ -137,7 +138,8 @@ class Room:
         """What an act that holds nothing is given of the grams that it is worth; never below `least_g`, which were
         collected from it.
         """
-        self._book()
+        if self._granted:
+            self._book()
         worth_g = max(0, raw_g - kept_g)
         energy_g, reason, used_by = worth_g, None, ()
         for period in periods:
@@ -145,11 +147,13 @@ class Room:
             if limit_g is None and limit_count is None:
                 continue
             used_g, acts = self._used(behaviour, period)
-            others = [one for one in acts if one != act]
-            if limit_count is not None and len(others) >= limit_count and worth_g:
-                return Granted(0, (), raw_g, f"cap_{name}_count", tuple(others), kept_g)
+            if limit_count is not None and len(acts) >= limit_count and worth_g:
+                others = _without(acts, act)
+                if len(others) >= limit_count:
+                    return Granted(0, (), raw_g, f"cap_{name}_count", others, kept_g)
             if limit_g is not None and limit_g - used_g < energy_g:
-                energy_g, reason, used_by = max(0, limit_g - used_g), f"cap_{name}_g", tuple(others)
+                energy_g, reason = max(0, limit_g - used_g), f"cap_{name}_g"
+                used_by = _without(acts, act)
         energy_g = max(energy_g, least_g)
         granted = Granted(energy_g, periods if energy_g else (), raw_g, reason, used_by, kept_g)
         self._granted.append((behaviour, granted, act))
@@ -166,16 +170,25 @@ class Room:
         self._granted.clear()
 
 
+def _without(acts: Sequence[int], act: int) -> tuple[int, ...]:
+    return tuple(one for one in acts if one != act)
+
+
 def use_caps(state: GameState, act: Activity, periods: Sequence[str], energy_delta_g: int) -> None:
     """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
+    user, behaviour, act_id = act.user_id, act.behaviour, act.id
     for period in periods:
-        key = (act.user_id, act.behaviour, period)
-        if state.caps.get(key) is None:
-            state.caps.add(key, CapUse(act.user_id, act.behaviour, period, 0, 0, []))
-        use = state.caps.rewrite(key)
+        key = (user, behaviour, period)
+        use = state.caps.get(key)
+        if use is None:
+            use = CapUse(user, behaviour, period, 0, 0, [])
+            state.caps.add(key, use)
+        else:
+            state.caps.rewrite(key)
         use.used_g += energy_delta_g
-        if act.energy_g and act.id not in use.acts:
-            use.acts.append(act.id)
-        elif not act.energy_g and act.id in use.acts:
-            use.acts.remove(act.id)
+        is_counted = act_id in use.acts
+        if act.energy_g and not is_counted:
+            use.acts.append(act_id)
+        elif is_counted and not act.energy_g:
+            use.acts.remove(act_id)
         use.used_count = len(use.acts)

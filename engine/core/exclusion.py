@@ -54,6 +54,17 @@ class Entry(NamedTuple):
         return self.on[:7] if self.scope == MONTH else self.on
 
 
+def family_of(acts: Iterable[Entry], one: Entry) -> list[Entry]:
+    """The others of the acts that are of its family."""
+    family, act = one.family, one.id
+    return [other for other in acts if other.family == family and other.id != act]
+
+
+def may_cross_days(one: Entry) -> bool:
+    """Whether it may conflict with acts in the rows of other days: what has only a day may not."""
+    return one.ends != 0
+
+
 def conflict(one: Entry, other: Entry) -> bool:
     """Whether only one of the two may count."""
     if one.family != other.family or one.id == other.id:

@@ -111,25 +111,25 @@ class Weighing:
         self._state, self._user, self._context = state, user, context
         self._entry, self._is_gone = entry, is_gone
         self.room = Room(state, user.id)
+        self._row: list[Entry] = []
         self._all: list[Entry] = []
         self._own: list[Entry] = []
         self._settled = exclusion.NONE_SETTLED
         self._left_g: dict[int, int] = {}
         if entry is not None:
+            self._row = _loaded(state, user.id, entry.period)
             self._settle(entry)
 
     def _settle(self, entry: Entry) -> None:
         """Only acts of its family are compared; most acts have none that they conflict with."""
-        own = self._family_in(entry, entry.period)
-        others: list[Entry] = []
-        if entry.scope != exclusion.MONTH:
-            for period in exclusion.days_beside(entry.on):
-                others += self._family_in(entry, period)
+        own = exclusion.family_of(self._row, entry)
+        others = self._beside(entry) if exclusion.may_cross_days(entry) else []
         for one in (*own, *others):
             if exclusion.conflict(entry, one):
                 break
         else:
             return
+        others = self._beside(entry)
         if self._state.activities.get((entry.source, entry.activity)) is None:
             self._left_g[entry.id] = 0  # it is new: nothing was collected from it
         self._own = own if self._is_gone else [*own, entry]
@@ -139,17 +139,17 @@ class Weighing:
         self._all = [*mine, *around]
         self._settled = exclusion.settle(mine, around, entry.id)
 
-    def _family_in(self, entry: Entry, period: str) -> list[Entry]:
-        """The other acts of a row that are of the act's family."""
-        family, act = entry.family, entry.id
-        acts = _loaded(self._state, self._user.id, period)
-        return [one for one in acts if one.family == family and one.id != act]
+    def _beside(self, entry: Entry) -> list[Entry]:
+        """The acts of its family in the rows of the days around it; none where its row is a month's."""
+        if entry.scope == exclusion.MONTH:
+            return []
+        before, after = exclusion.days_beside(entry.on)
+        found = exclusion.family_of(_loaded(self._state, self._user.id, before), entry)
+        return found + exclusion.family_of(_loaded(self._state, self._user.id, after), entry)
 
     def check_room(self, acts_max: int) -> None:
         """Raises Rejected(too_many_acts) where the row would hold too many, of whatever family, with a new act."""
-        if self._entry is None:
-            return
-        if len(_loaded(self._state, self._user.id, self._entry.period)) >= acts_max:
+        if self._entry is not None and len(self._row) >= acts_max:
             raise Rejected("too_many_acts", acts_max=acts_max)
 
     @property
@@ -279,9 +279,10 @@ class Weighing:
 
 def put_entry(state: GameState, user: int, entry: Entry) -> None:
     """The act as it is compared from now on, in place of what was known of it."""
-    key = (user, entry.period)
+    period = entry.period
+    key = (user, period)
     if state.occasions.get(key) is None:
-        state.occasions.add(key, Occasions(user, entry.period, []))
+        state.occasions.add(key, Occasions(user, period, []))
     row = state.occasions.rewrite(key)
     for place, one in enumerate(row.acts):
         if one.id == entry.id:
