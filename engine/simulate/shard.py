@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.core import commands as c
 from engine.core import events as e
-from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
+from engine.core.rules import RuleBook
 from engine.core.state import Ball
 from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
@@ -20,7 +20,7 @@ from engine.simulate.days import Item, Look, PlannedDays, Report
 from engine.simulate.forests import Forest
 from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
-from engine.simulate.reporting import command_of
+from engine.simulate.reporting import Asked, asked_on, command_of
 from engine.simulate.world import World
 
 FUNDER = "simulation"
@@ -53,7 +53,7 @@ class Shard:
             list
         )  # whole hour → balls that end by then, with their owners
         self._figures: dict[int, t.UserFigures] = {}
-        self._in_force: dict[str, tuple[Behaviour, BehaviourInForce] | None] = {}
+        self._asked: dict[str, Asked | None] = {}  # of today
         self._wishes: list[tuple[Person, str, int]] = []
         self._reported: dict[tuple[int, str], int] = {}  # (user, source) → day of the last report
         self._day = 0
@@ -113,32 +113,25 @@ class Shard:
         on = self._days.date_of(number)
         self._balls_max = self._rules.game_on(on).collect_balls_max
         self._on = on
-        self._in_force.clear()
-
-    def _rule(self, name: str) -> tuple[Behaviour, BehaviourInForce] | None:
-        """The behaviour with what is in force today; None where this rulebook has nothing of it."""
-        if name not in self._in_force:
-            behaviour = self._rules.behaviours.get(name)
-            rule = behaviour.on(self._on) if behaviour else None
-            self._in_force[name] = (behaviour, rule) if behaviour and rule else None
-        return self._in_force[name]
+        self._asked.clear()
 
     def _report(self, item: Item, report: Report) -> None:
-        found = self._rule(report.behaviour)
-        if found is None:
+        name = report.behaviour
+        if name not in self._asked:
+            self._asked[name] = asked_on(self._rules, name, self._on)
+        asked = self._asked[name]
+        if asked is None:
             return
-        behaviour, rule = found
         person, at = item.person, item.at
-        command = command_of(report, person, behaviour, rule, at, self._on)
+        command = command_of(report, person, asked, at, self._on)
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
             return
         self._reported[person.id, command.source] = self._day
-        self.tally.behaviour(behaviour.id)[t.ACTS] += 1
+        self.tally.behaviour(name)[t.ACTS] += 1
         self._today[t.ACTS] += 1
         if command.revision is not None:
-            name = command.source, command.activity
-            self._keeping.told(self._day, name, report.number, command.revision)
+            self._keeping.told(self._day, (command.source, command.activity), report.number, command.revision)
 
     def _look(self, item: Item, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
