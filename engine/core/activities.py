@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 from engine.core import exclusion
 from engine.core.caps import Granted, booked_periods, capped_periods, periods_of, periods_of_act
@@ -245,7 +245,10 @@ def accept(
     )
     reason = "late" if accepted.is_late else granted.reason
     events: list[object] = [*losers, accepted, *weighing.gainers()]
-    return Decision(events, _answer(command.activity, "accepted", activity, reason)), activity
+    reply = _worth_told(
+        command.activity, "accepted", activity_id, granted.energy_g, activity.avoided_mg, reason
+    )
+    return Decision(events, reply), activity
 
 
 def _read(command: ReportActivity, user: User, source: Source, context: Context, rules: RuleBook) -> _Reading:
@@ -289,20 +292,16 @@ def _ripens_at(reading: _Reading) -> int:
     policy = ready.in_force.ball
     if policy.ripens == "morning":
         offset_s = ripening_offset_s(reading.user.id, policy.morning_window_min * 60)
-        due_at = local_instant(_day_after(ready.on), policy.morning_from_min * 60 + offset_s, reading.zone)
+        due_at = local_instant(ready.next_on, policy.morning_from_min * 60 + offset_s, reading.zone)
     else:
         act_at = command.at
         if act_at is None:
-            act_at = local_instant(_day_after(ready.on), 0, reading.zone)
+            act_at = local_instant(ready.next_on, 0, reading.zone)
         base_at = counted_at(ready.in_force, act_at, command.attributes)
         if base_at != act_at and base_at > now + ready.game.future_tolerance_s * SECOND_MS:
             raise Rejected("in_future", attribute=policy.counts_from)
         due_at = base_at + policy.ripen_delay_h * HOUR_MS
     return max(due_at, now)
-
-
-def _day_after(on: date) -> date:
-    return on + timedelta(days=1)
 
 
 # --- revisions of a running total -----------------------------------------------------------------

@@ -130,7 +130,7 @@ def span_of(at: int | None, attributes: Mapping[str, object], window_s: int) -> 
     """From when to when an act took place; one of which only an instant is known takes the window around it."""
     if at is None:
         return 0, 0
-    begins, ends = _stretch(at, attributes)
+    begins, ends = _stretch(at, attributes) if attributes else (at, at)
     if begins == ends:
         half = window_s * SECOND_MS // 2
         return at - half, at + half

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -37,11 +37,12 @@ MEMO_MAX = 100_000  # beyond this all is forgotten and worked out anew, so that 
 
 @dataclass(frozen=True, slots=True)
 class AmountPlan:
-    """fixed + floor(number × above / below), or a step's, within `least` and `most`.
+    """fixed + floor(number × above / below), or a step's, within `least` and `most`; `fixed` where no number counts.
 
     The number is the quantity, or the one called `of`; where it is zero, `least` does not count.
     """
 
+    counts: bool
     fixed: int
     above: int
     below: int
@@ -54,6 +55,8 @@ class AmountPlan:
 
     def amount(self, quantity: Decimal, numbers: Mapping[str, Decimal | Fraction]) -> int:
         """Whole grams or points."""
+        if not self.counts:
+            return self.fixed
         above, below = (quantity if self.of is None else numbers[self.of]).as_integer_ratio()
         amount = self.fixed + above * self.above // (below * self.below)
         if self.steps_from:
@@ -106,6 +109,7 @@ class Ready:
     in_force: BehaviourInForce
     game: GameSettings
     on: date
+    next_on: date
     day: str
     region: str | None
     evidence: Mapping[str | None, Mapping[str, str]]
@@ -155,7 +159,8 @@ def _ready(rules: RuleBook, behaviour: str, on: date, province: str | None) -> R
         "province": province,
     }
     region = rules.region_of(province)
-    ready = Ready(rule, in_force, rules.game_on(on), on, day, region, kinds, head, None)
+    game, next_on = rules.game_on(on), on + timedelta(days=1)
+    ready = Ready(rule, in_force, game, on, next_on, day, region, kinds, head, None)
     return ready if in_force.picks else replace(ready, plan=ready.plan_for(rules, ()))
 
 
@@ -181,7 +186,9 @@ def _amount_plan(formula: EnergyFormula | PointsFormula, word: str, in_force: Be
         trace["event_cap"] = in_force.cap_values["event_g"].trace()
     if isinstance(formula, Constant):
         fixed = sole(formula.grams).amount.__floor__()
-        return AmountPlan(fixed, 0, 1, None, (), (), None, cap, trace)
+        return AmountPlan(
+            False, fixed if cap is None else min(fixed, cap), 0, 1, None, (), (), None, None, trace
+        )
     if isinstance(formula, Ratio):
         above, below = sole(formula.grams_per_unit).amount.as_integer_ratio()
         bounds = [
@@ -189,13 +196,14 @@ def _amount_plan(formula: EnergyFormula | PointsFormula, word: str, in_force: Be
             for bound in (formula.least, formula.most)
         ]
         mosts = [most for most in (bounds[1], cap) if most is not None]
-        return AmountPlan(0, above, below, formula.of, (), (), bounds[0], min(mosts, default=None), trace)
+        most = min(mosts, default=None)
+        return AmountPlan(True, 0, above, below, formula.of, (), (), bounds[0], most, trace)
     if isinstance(formula, StepTable):
         table = sole_table(formula)
         starts = tuple(step.from_quantity for step in table.steps)
         steps = tuple(step.grams.__floor__() for step in table.steps)
-        return AmountPlan(0, 0, 1, formula.of, starts, steps, None, cap, trace)
-    return AmountPlan(0, 0, 1, None, (), (), None, cap, trace)
+        return AmountPlan(True, 0, 0, 1, formula.of, starts, steps, None, cap, trace)
+    return AmountPlan(False, 0, 0, 1, None, (), (), None, None, trace)
 
 
 def _amount_trace(formula: EnergyFormula | PointsFormula, word: str) -> dict[str, Any]:

@@ -277,18 +277,24 @@ class Weighing:
 # --- evolve -----------------------------------------------------------------------------------------
 
 
-def put_entry(state: GameState, user: int, entry: Entry) -> None:
-    """The act as it is compared from now on, in place of what was known of it."""
+def add_entry(state: GameState, user: int, entry: Entry) -> None:
+    """A new act, as it is compared."""
     period = entry.period
     key = (user, period)
     if state.occasions.get(key) is None:
-        state.occasions.add(key, Occasions(user, period, []))
-    row = state.occasions.rewrite(key)
-    for place, one in enumerate(row.acts):
+        state.occasions.add(key, Occasions(user, period, [entry]))
+    else:
+        state.occasions.rewrite(key).acts.append(entry)
+
+
+def put_entry(state: GameState, user: int, entry: Entry) -> None:
+    """The act as it is compared from now on, in place of what was known of it."""
+    row = state.occasions.get((user, entry.period))
+    for place, one in enumerate(row.acts if row is not None else ()):
         if one.id == entry.id:
-            row.acts[place] = entry
+            state.occasions.rewrite((user, entry.period)).acts[place] = entry
             return
-    row.acts.append(entry)
+    add_entry(state, user, entry)
 
 
 def drop_entry(state: GameState, act: Activity) -> None:
