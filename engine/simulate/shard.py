@@ -54,7 +54,7 @@ class Shard:
         )  # whole hour → balls that end by then, with their owners
         self._figures: dict[int, t.UserFigures] = {}
         self._asked: dict[str, Asked | None] = {}  # of today
-        self._wishes: list[tuple[Person, str, int]] = []
+        self._wishes: dict[int, tuple[Person, str]] = {}  # by user, in the order in which they came up
         self._reported: dict[tuple[int, str], int] = {}  # (user, source) → day of the last report
         self._day = 0
         self._today = self.tally.day(0)
@@ -106,7 +106,7 @@ class Shard:
         self._end_balls(self._days.midnight(number + 1) - 1)
         self._clear(number)
         self.tally.user_days += len(self._days.people)
-        return Counter(programme for _, programme, _ in self._wishes)
+        return Counter(programme for _, programme in self._wishes.values())
 
     def _begin(self, number: int) -> None:
         self._day, self._today = number, self.tally.day(number)
@@ -155,10 +155,10 @@ class Shard:
             self._wish(person, now)
 
     def _wish(self, person: Person, now: int) -> None:
+        if person.id in self._wishes:
+            return
         wallet_g = self._world.state.users[person.id].wallet_g
         today = local_day(now, "UTC")
-        if any(wisher is person for wisher, _, _ in self._wishes):
-            return
         for programme in person.wishes:
             if programme in self.tally.sold_out:
                 continue
@@ -171,9 +171,8 @@ class Shard:
                 continue
             price_g = offer.energy_g(today)
             if price_g is not None and price_g <= wallet_g:
-                self._wishes.append((person, programme, now))
-                return
-            return  # saved up for: the user waits for what they want most
+                self._wishes[person.id] = person, programme
+            return  # else saved up for: the user waits for what they want most
 
     # --- the end of a day ---------------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class Shard:
         """Meet the day's wishes in the order in which they came up, as far as trees were granted (None: all)."""
         left = dict(granted) if granted is not None else None
         at = self._days.midnight(self._day + 1) - MINUTE_MS
-        for person, programme, _ in self._wishes:
+        for person, programme in self._wishes.values():
             if left is not None and programme in left:
                 if not left[programme]:
                     self.tally.unmet[programme] += 1

@@ -20,6 +20,9 @@ from engine.core.rules import RuleBook
 from engine.core.state import GAME_SHELVES, GameState, State
 
 
+_DECIDE = {kind: rule.decide for kind, rule in RULES.items()}
+
+
 class MemoryShelf(dict[Any, Any]):
     """Rows by key that are never saved, with the methods of `engine.core.state.Shelf`.
 
@@ -77,7 +80,7 @@ class World:
         kind = type(command)
         self.commands[kind] += 1
         try:
-            decision = RULES[kind].decide(self.state, command, context)
+            decision = _DECIDE[kind](self.state, command, context)
         except Rejected as refusal:
             self.refused[kind.__name__, refusal.code] += 1
             return None
