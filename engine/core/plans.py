@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -33,6 +33,22 @@ from engine.core.values import chosen, sole
 
 TRACE_VERSION = 2  # 1: without evidence, choices, measures and points
 MEMO_MAX = 100_000  # beyond this all is forgotten and worked out anew, so that memory stays bounded
+
+
+@dataclass(slots=True)
+class Assessment:
+    """What one activity is worth before the caps of its day, month and year.
+
+    energy_g: grams of energy after the cap for one activity; avoided_mg: milligrams CO2e; trace: JSON-able,
+    for `describe`. Parts of the trace are shared between assessments: read it, don't change it. points and
+    money_minor: what a scheme's own points come to, None where the behaviour has none.
+    """
+
+    energy_g: int
+    avoided_mg: int
+    trace: dict[str, Any]
+    points: int | None = None
+    money_minor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +118,7 @@ class Ready:
     """What counts for a behaviour on one day in a province: the rule, the plan, and the head of each trace.
 
     `day` is the day as text; `plan` is None where something is picked by what is sent; `evidence` holds each kind
-    with its grade, the first also under None.
+    with its grade, the first also under None. `ones`: what a single act without attributes is worth, by evidence.
     """
 
     behaviour: Behaviour
@@ -115,6 +131,7 @@ class Ready:
     evidence: Mapping[str | None, Mapping[str, str]]
     head: Mapping[str, Any]
     plan: Plan | None
+    ones: dict[str | None, Assessment] = field(default_factory=dict)
 
     def plan_for(self, rules: RuleBook, picks: tuple[str, ...]) -> Plan:
         """The plan for what was chosen, in the order of the rule's `picks`."""

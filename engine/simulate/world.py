@@ -19,7 +19,6 @@ from engine.core.ledger import ENERGY, MOVES, Transfer
 from engine.core.rules import RuleBook
 from engine.core.state import GAME_SHELVES, GameState, State
 
-
 _DECIDE = {kind: rule.decide for kind, rule in RULES.items()}
 
 
