@@ -8,10 +8,12 @@ import msgspec
 from engine.check.findings import Findings, Progress
 from engine.check.journal import BATCH_ROWS
 from engine.check.scratch import Scratch
-from engine.core.exclusion import Entry, conflict, entries
+from engine.core.exclusion import Entry, conflict
 from engine.store.database import Reader
 
 ROWS = BATCH_ROWS // 8  # each holds several acts
+
+_decode = msgspec.json.Decoder(list[Entry]).decode
 
 _FACTS = "SELECT id, user_id, status, avoided_mg FROM activities WHERE id IN ?"
 
@@ -53,8 +55,8 @@ def _read(rows: list[tuple[Any, ...]], findings: Findings) -> list[tuple[int, st
     found = []
     for user, period, text in rows:
         try:
-            found.append((user, period, entries(msgspec.json.decode(text))))
-        except (msgspec.MsgspecError, TypeError) as problem:
+            found.append((user, period, _decode(text)))
+        except msgspec.MsgspecError as problem:
             findings.tell("unreadable_row", f"occasions of user {user}, {period}", str(problem))
     return found
 

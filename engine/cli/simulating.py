@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 RUNS_MAX = 200
 PROCESSES_MAX = 256
 COMPARED_RUNS = 3
+BENCHMARKED = "first-twelve"
 
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
 ParquetOption = Annotated[
@@ -119,7 +120,8 @@ def rules_simulate(
             shown: _Shown | None = _replay(books, from_journal, seed, has_more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
-            people = _sized(_population(population, books, bool(traces)), traces, books, users, days)
+            usual = "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
+            people = _sized(_population(population or usual, books), traces, books, users, days)
             count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
             shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
         if shown is not None:
@@ -209,10 +211,9 @@ def _pair(text: str, option: str, known: Any) -> tuple[str, str]:
     return kind, value
 
 
-def _population(name: str | None, books: dict[str, tuple[Path, "RuleBook"]], traced: bool) -> "Population":
+def _population(name: str, books: dict[str, tuple[Path, "RuleBook"]]) -> "Population":
     from engine.simulate.population import SHIPPED, check_population, read_population, shipped_populations
 
-    name = name or ("traced" if traced else "city-and-town")
     path = SHIPPED / f"{name}.yaml" if name in shipped_populations() else Path(name)
     if not path.is_file():
         known = ", ".join(shipped_populations())

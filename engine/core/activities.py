@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 
 from engine.core import exclusion
 from engine.core.caps import Granted, booked_periods, capped_periods, periods_of, periods_of_act
@@ -19,8 +19,9 @@ from engine.core.events import (
 )
 from engine.core.exclusion import Entry
 from engine.core.growing import bounds, new_ball
-from engine.core.quantify import Assessment, assess, counted_at
-from engine.core.rules import Behaviour, BehaviourInForce, Evidence, RuleBook
+from engine.core.plans import Ready, ready_for
+from engine.core.quantify import Assessment, assessed, counted_at
+from engine.core.rules import Behaviour, Evidence, RuleBook
 from engine.core.sent import ACCOUNT, account_key
 from engine.core.state import Activity, GameState, Source, Touch, User
 from engine.core.units import HOUR_MS, SECOND_MS, local_day, local_instant
@@ -56,7 +57,7 @@ def user_touches(command: ReportActivity, state: GameState, user: User) -> Itera
     days = possible_days(command, user)
     account = account_key(command.attributes.get(ACCOUNT))
     for day in days:
-        for period in periods_of(day, account):
+        for period in periods_of(day.isoformat(), account):
             yield Touch("caps", (user.id, command.behaviour, period))
     yield from touches_of_report(state, user, days, command.at, command.attributes)
 
@@ -64,7 +65,7 @@ def user_touches(command: ReportActivity, state: GameState, user: User) -> Itera
 def _known_touches(known: Activity, state: GameState) -> Iterator[Touch]:
     yield Touch("users", known.user_id)
     yield Touch("balls", known.id)
-    for period in periods_of(date.fromisoformat(known.on), known.trace.get(ACCOUNT)):
+    for period in periods_of(known.on, known.trace.get(ACCOUNT)):
         yield Touch("caps", (known.user_id, known.behaviour, period))
     yield from touches_of_known(state, known)
 
@@ -110,22 +111,27 @@ def _linked_user(state: GameState, command: ReportActivity) -> User:
     return active_user(state, link.user_id)
 
 
-def _answer(
-    activity_id: str, status: str, known: Activity, reason: str | None = None, ball: bool | None = None
+def _answer(activity_id: str, status: str, known: Activity, reason: str | None = None) -> dict[str, object]:
+    """The reply to one activity as it is known."""
+    if known.status == "reversed":
+        reason = "activity_reversed"
+    elif known.status == "excluded":
+        reason = "excluded"
+    return _worth_told(activity_id, status, known.id, known.energy_g, known.avoided_mg, reason)
+
+
+def _worth_told(
+    activity_id: str, status: str, act: int, energy_g: int, avoided_mg: int, reason: str | None
 ) -> dict[str, object]:
     """The reply to one activity: what it is worth now, and its ball if it has grams."""
     reply: dict[str, object] = {
         "id": activity_id,
         "status": status,
-        "energy_g": known.energy_g,
-        "avoided_mg": known.avoided_mg,
+        "energy_g": energy_g,
+        "avoided_mg": avoided_mg,
     }
-    if ball if ball is not None else known.energy_g > 0:
-        reply["ball"] = str(known.id)
-    if known.status == "reversed":
-        reason = "activity_reversed"
-    elif known.status == "excluded":
-        reason = "excluded"
+    if energy_g > 0:
+        reply["ball"] = str(act)
     if reason is not None:
         reply["reason"] = reason
     return reply
@@ -133,51 +139,38 @@ def _answer(
 
 @dataclass(slots=True)
 class _Reading:
-    """A report with what counts for it: whose it is, its local day, the rule in force on that day, and its evidence."""
+    """A report with what counts for it: whose it is, in which zone, what is ready for its local day, its evidence."""
 
     command: ReportActivity
     user: User
-    behaviour: Behaviour
-    rule: BehaviourInForce
-    on: date
+    zone: str
+    ready: Ready
     evidence: Evidence
     context: Context
     rules: RuleBook
 
     def assess(self) -> Assessment:
         """What the act is worth, before caps of the day and month."""
-        command = self.command
-        worth = assess(
-            self.rules,
-            command.behaviour,
-            command.quantity,
-            command.unit,
-            self.on,
-            command.attributes,
-            self.user.province,
-            evidence=self.evidence.kind,
-        )
-        worth.trace["evidence"] = {"kind": self.evidence.kind, "grade": self.evidence.grade}
-        return worth
+        command, kind = self.command, self.evidence.kind
+        return assessed(self.rules, self.ready, command.quantity, command.unit, command.attributes, kind)
 
     def entry(
         self, act: int, worth: Assessment, accepted_at: int, ripens_at: int, is_late: bool
     ) -> Entry | None:
         """How the act is compared with others; None where its rule lets it stand for itself."""
-        command, scope = self.command, self.behaviour.excludes
-        if scope == exclusion.NOTHING:
+        command, ready, behaviour = self.command, self.ready, self.ready.behaviour
+        if behaviour.excludes == exclusion.NOTHING:
             return None
-        at = None if self.behaviour.running_total else command.at
-        window_s = self.rules.game_on(self.on).overlap_window_s
-        begins, ends = exclusion.span_of(at, command.attributes, window_s)
+        at = None if behaviour.running_total else command.at
+        begins, ends = exclusion.span_of(at, command.attributes, ready.game.overlap_window_s)
         return Entry(
             id=act,
             source=command.source,
             activity=command.activity,
             behaviour=command.behaviour,
-            family=self.behaviour.family,
-            scope=scope,
-            on=self.on.isoformat(),
+            family=behaviour.family,
+            scope=behaviour.excludes,
+            on=ready.day,
             begins=begins,
             ends=ends,
             grade=self.evidence.grade,
@@ -192,8 +185,8 @@ class _Reading:
     @property
     def is_late(self) -> bool:
         """Whether the report comes too late for the race for balls."""
-        today = local_day(self.context.now, self.user.zone_at(self.context.now))
-        return (today - self.on).days > self.rule.ball.late_limit_d
+        today = local_day(self.context.now, self.zone)
+        return (today - self.ready.on).days > self.ready.in_force.ball.late_limit_d
 
 
 def accept(
@@ -201,30 +194,31 @@ def accept(
 ) -> tuple[Decision, Activity]:
     """A report that is new, as it enters the carbon record. Raises Rejected."""
     reading = _read(command, user, source, context, context.rules_of(user.id))
-    on = reading.on.isoformat()
+    ready, rule = reading.ready, reading.ready.in_force
     worth, ripens_at, activity_id = reading.assess(), _ripens_at(reading), context.new_id()
     is_late = reading.is_late
     entry = reading.entry(activity_id, worth, context.now, ripens_at, is_late)
-    weighing = Weighing(state, reading.user, context, entry)
-    weighing.check_room(reading.rules.game_on(reading.on).day_acts_max)
+    weighing = Weighing(state, user, context, entry)
+    weighing.check_room(ready.game.day_acts_max)
     blocker, losers = weighing.blocker, weighing.losers()
     if blocker is None:
-        periods = capped_periods(reading.rule.caps, reading.on, worth.trace.get(ACCOUNT))
-        granted = weighing.grant(reading.rule, command.behaviour, periods, activity_id, worth.energy_g)
+        periods = capped_periods(rule.caps, ready.day, worth.trace.get(ACCOUNT))
+        granted = weighing.grant(rule, command.behaviour, periods, activity_id, worth.energy_g)
         status = "recorded" if is_late else "accepted"
     else:
         granted, status = Granted(0, (), worth.energy_g, "excluded"), "excluded"
+    worth.trace["granted"] = granted.trace()
     activity = Activity(
         id=activity_id,
         source=command.source,
         activity=command.activity,
-        user_id=reading.user.id,
+        user_id=user.id,
         behaviour=command.behaviour,
-        on=on,
+        on=ready.day,
         at=command.at,
         quantity=str(command.quantity),
         unit=command.unit,
-        revision=(command.revision or 0) if reading.behaviour.running_total else None,
+        revision=(command.revision or 0) if ready.behaviour.running_total else None,
         content=command.content,
         status=status,
         energy_g=granted.energy_g,
@@ -234,25 +228,27 @@ def accept(
         evidence=reading.evidence.kind,
         grade=reading.evidence.grade,
         family=entry.family if entry else None,
-        trace={**worth.trace, "granted": granted.trace()},
+        trace=worth.trace,
     )
     if blocker is not None:
         note_weighed(activity, context.now, blocker.id)
     elif losers:
         activity.trace["excludes"] = [str(one.id) for one in losers]
-    policy = reading.rule.ball
-    ball = new_ball(activity, reading.behaviour, policy, ripens_at) if granted.energy_g else None
+    ball = new_ball(activity, ready.behaviour, rule.ball, ripens_at) if granted.energy_g else None
     accepted = ActivityAccepted(
         activity=activity,
         ball=ball,
         cap_periods=granted.periods,
         is_late=is_late and blocker is None,
-        entry=entry._replace(counts=blocker is None) if entry else None,
+        entry=entry if entry is None or blocker is None else entry._replace(counts=False),
         excluded_by=(blocker.source, blocker.activity) if blocker else None,
     )
     reason = "late" if accepted.is_late else granted.reason
     events: list[object] = [*losers, accepted, *weighing.gainers()]
-    return Decision(events, _answer(command.activity, "accepted", activity, reason)), activity
+    reply = _worth_told(
+        command.activity, "accepted", activity_id, granted.energy_g, activity.avoided_mg, reason
+    )
+    return Decision(events, reply), activity
 
 
 def _read(command: ReportActivity, user: User, source: Source, context: Context, rules: RuleBook) -> _Reading:
@@ -263,7 +259,8 @@ def _read(command: ReportActivity, user: User, source: Source, context: Context,
     zone = user.zone_at(context.now)
     if command.at is not None and not behaviour.running_total:
         on = local_day(command.at, zone)
-        if command.at > context.now + rules.game_on(on).future_tolerance_s * 1000:
+        ahead_ms = command.at - context.now
+        if ahead_ms > 0 and ahead_ms > rules.game_on(on).future_tolerance_s * SECOND_MS:
             raise Rejected("in_future")
     elif command.on is not None:
         on = command.on
@@ -271,42 +268,40 @@ def _read(command: ReportActivity, user: User, source: Source, context: Context,
             raise Rejected("in_future")
     else:
         raise Rejected("day_missing" if behaviour.running_total else "instant_missing")
-    rule = behaviour.on(on)
-    if rule is None:
-        raise Rejected("not_in_force", behaviour=command.behaviour, on=on.isoformat())
-    return _Reading(command, user, behaviour, rule, on, _evidence(behaviour, source, command), context, rules)
+    ready = ready_for(rules, command.behaviour, on, user.province)
+    return _Reading(command, user, zone, ready, _evidence(behaviour, source, command), context, rules)
 
 
 def _evidence(behaviour: Behaviour, source: Source, command: ReportActivity) -> Evidence:
     """What the act is shown by: the kind that is claimed, else the first that the source may claim. Raises Rejected."""
-    may = [one for one in behaviour.evidence if not source.evidence or one.kind in source.evidence]
-    for one in may:
-        if command.evidence in (None, one.kind):
+    claimed, allowed = command.evidence, source.evidence
+    for one in behaviour.evidence:
+        if (claimed is None or claimed == one.kind) and (not allowed or one.kind in allowed):
             return one
     raise Rejected(
         "wrong_evidence",
         behaviour=behaviour.id,
-        evidence=command.evidence and command.evidence[:64],
-        known=[one.kind for one in may],
+        evidence=claimed and claimed[:64],
+        known=[one.kind for one in behaviour.evidence if not allowed or one.kind in allowed],
     )
 
 
 def _ripens_at(reading: _Reading) -> int:
     """When the ball ripens by rule; a report that comes late ripens on acceptance."""
-    command, user, context, policy = reading.command, reading.user, reading.context, reading.rule.ball
-    zone = user.zone_at(context.now)
-    next_day = reading.on + timedelta(days=1)
+    command, ready, now = reading.command, reading.ready, reading.context.now
+    policy = ready.in_force.ball
     if policy.ripens == "morning":
-        offset_s = ripening_offset_s(user.id, policy.morning_window_min * 60)
-        due_at = local_instant(next_day, policy.morning_from_min * 60 + offset_s, zone)
+        offset_s = ripening_offset_s(reading.user.id, policy.morning_window_min * 60)
+        due_at = local_instant(ready.next_on, policy.morning_from_min * 60 + offset_s, reading.zone)
     else:
-        act_at = command.at if command.at is not None else local_instant(next_day, 0, zone)
-        base_at = counted_at(reading.rule, act_at, command.attributes)
-        tolerance_ms = reading.rules.game_on(reading.on).future_tolerance_s * SECOND_MS
-        if base_at != act_at and base_at > context.now + tolerance_ms:
+        act_at = command.at
+        if act_at is None:
+            act_at = local_instant(ready.next_on, 0, reading.zone)
+        base_at = counted_at(ready.in_force, act_at, command.attributes)
+        if base_at != act_at and base_at > now + ready.game.future_tolerance_s * SECOND_MS:
             raise Rejected("in_future", attribute=policy.counts_from)
         due_at = base_at + policy.ripen_delay_h * HOUR_MS
-    return max(due_at, context.now)
+    return max(due_at, now)
 
 
 # --- revisions of a running total -----------------------------------------------------------------
@@ -315,7 +310,7 @@ def _ripens_at(reading: _Reading) -> int:
 def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
     command, context = reading.command, reading.context
     revision = command.revision or 0
-    if reading.on.isoformat() != known.on:
+    if reading.ready.day != known.on:
         raise Rejected("activity_conflict")
     worth = reading.assess()
     late = _too_late(state, reading, known)
@@ -331,10 +326,12 @@ def _revise(state: GameState, reading: _Reading, known: Activity) -> Decision:
         entry = reading.entry(known.id, worth, known.accepted_at, _ripens_at(reading), reading.is_late)
     weighing = Weighing(state, reading.user, context, entry)
     losers = weighing.losers()
-    event, revised = _revision(state, reading, known, weighing, entry, worth)
+    event, granted = _revision(state, reading, known, weighing, entry, worth)
+    avoided_mg = known.avoided_mg + event.avoided_delta_mg
     events: list[object] = [*losers, event, *weighing.gainers()]
     return Decision(
-        events, _answer(command.activity, "accepted", revised, event.trace["granted"].get("reason"))
+        events,
+        _worth_told(command.activity, "accepted", known.id, granted.energy_g, avoided_mg, granted.reason),
     )
 
 
@@ -352,29 +349,27 @@ def _revision(
     weighing: Weighing,
     entry: Entry | None,
     worth: Assessment,
-) -> tuple[ActivityRevised, Activity]:
-    """The fact that the total has changed, and the activity as it stands after it."""
-    command, policy, blocker = reading.command, reading.rule.ball, weighing.blocker
+) -> tuple[ActivityRevised, Granted]:
+    """The fact that the total has changed, and what the act was granted."""
+    command, rule, blocker = reading.command, reading.ready.in_force, weighing.blocker
     old_ball = state.balls.get(known.id)
     gone_g = known.energy_g - (
         old_ball.remaining_g if old_ball else 0
     )  # collected before another act excluded it
-    periods = periods_of_act(known, reading.rule.caps)
+    periods = periods_of_act(known, rule.caps)
     if blocker is None:
         weighing.room.release(command.behaviour, periods, known.id, known.energy_g)
-        granted = weighing.grant(reading.rule, command.behaviour, periods, known.id, worth.energy_g, gone_g)
+        granted = weighing.grant(rule, command.behaviour, periods, known.id, worth.energy_g, gone_g)
     else:
         weighing.give_up(known, gone_g)
         granted = Granted(gone_g, periods, worth.energy_g, "excluded")
-    revised = replace(
-        known,
-        energy_g=granted.energy_g,
-        avoided_mg=worth.avoided_mg if blocker is None else 0,
-        status="accepted" if blocker is None else "excluded",
-    )
-    needs_ball = granted.energy_g > 0 and old_ball is None
-    ball = new_ball(revised, reading.behaviour, policy, _ripens_at(reading)) if needs_ball else None
-    floor_g, share_min_g, share_max_g = bounds(granted.energy_g, policy)
+    worth.trace["granted"] = granted.trace()
+    avoided_mg = worth.avoided_mg if blocker is None else 0
+    ball = None
+    if granted.energy_g > 0 and old_ball is None:
+        revised = replace(known, energy_g=granted.energy_g, avoided_mg=avoided_mg)
+        ball = new_ball(revised, reading.ready.behaviour, rule.ball, _ripens_at(reading))
+    floor_g, share_min_g, share_max_g = bounds(granted.energy_g, rule.ball)
     event = ActivityRevised(
         source=command.source,
         activity=command.activity,
@@ -384,22 +379,22 @@ def _revision(
         quantity=str(command.quantity),
         content=command.content,
         energy_delta_g=granted.energy_g - known.energy_g,
-        avoided_delta_mg=revised.avoided_mg - known.avoided_mg,
+        avoided_delta_mg=avoided_mg - known.avoided_mg,
         ball=ball,
         floor_g=floor_g,
         share_min_g=share_min_g,
         share_max_g=share_max_g,
         cap_periods=periods,
-        trace={**worth.trace, "granted": granted.trace()},
+        trace=worth.trace,
         at=reading.context.now,
-        status=revised.status,
+        status="accepted" if blocker is None else "excluded",
         evidence=reading.evidence.kind,
         grade=reading.evidence.grade,
-        entry=entry._replace(counts=blocker is None) if entry else None,
+        entry=entry if entry is None or blocker is None else entry._replace(counts=False),
         excluded_by=(blocker.source, blocker.activity) if blocker else None,
         excluded_by_id=blocker.id if blocker else None,
     )
-    return event, revised
+    return event, granted
 
 
 # --- reversal -------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from engine.core.rules import BehaviourInForce, Caps
@@ -20,19 +19,24 @@ from engine.core.state import Activity, CapUse, GameState
 MORE_PERIODS = "more_periods"  # in a trace: the periods that an act uses beside its day and month
 
 
-def periods_of(on: date, account: str | None) -> tuple[str, ...]:
+def periods_of(day: str, account: str | None) -> tuple[str, ...]:
     """Every period whose caps an act of that day may use: its day, month, year, and account in the month."""
-    day = on.isoformat()
     periods = day, day[:7], day[:4]
-    return periods if account is None else (*periods, f"{day[:7]}/{account}")
+    return periods if account is None else (*periods, _account_period(day, account))
 
 
-def capped_periods(caps: Caps, on: date, account: str | None) -> tuple[str, ...]:
+def capped_periods(caps: Caps, day: str, account: str | None) -> tuple[str, ...]:
     """The periods that a new act books: its day and month, its year and account where they are capped."""
-    day, month, year, *accounts = periods_of(on, account)
-    has_year = caps.year_g is not None or caps.year_count is not None
-    has_account = caps.month_count_per_account is not None
-    return (day, month, *([year] if has_year else []), *(accounts if has_account else []))
+    periods: tuple[str, ...] = day, day[:7]
+    if caps.year_g is not None or caps.year_count is not None:
+        periods += (day[:4],)
+    if account is not None and caps.month_count_per_account is not None:
+        periods += (_account_period(day, account),)
+    return periods
+
+
+def _account_period(day: str, account: str) -> str:
+    return f"{day[:7]}/{account}"
 
 
 def booked_periods(on: str, trace: Mapping[str, Any]) -> tuple[str, ...]:
@@ -55,7 +59,7 @@ def periods_of_act(act: Activity, caps: Caps) -> tuple[str, ...]:
     """The periods that an act has booked, or would book anew if it holds nothing."""
     if act.energy_g:
         return booked_periods(act.on, act.trace)
-    return capped_periods(caps, date.fromisoformat(act.on), act.trace.get(ACCOUNT))
+    return capped_periods(caps, act.on, act.trace.get(ACCOUNT))
 
 
 @dataclass(slots=True)
@@ -90,24 +94,30 @@ class Room:
     def __init__(self, state: GameState, user: int) -> None:
         self._state = state
         self._user = user
-        self._uses: dict[tuple[str, str], CapUse] = {}
+        self._uses: dict[tuple[str, str], CapUse] = {}  # copies, changed by this command
+        self._granted: list[tuple[str, Granted, int]] = []  # booked in them when anything more is asked
+
+    def _used(self, behaviour: str, period: str) -> tuple[int, Sequence[int]]:
+        """The grams and the acts of a period, as this command has left them."""
+        use = self._uses.get((behaviour, period))
+        if use is None:
+            use = self._state.caps.get((self._user, behaviour, period))
+        return (use.used_g, use.acts) if use is not None else (0, ())
 
     def _use(self, behaviour: str, period: str) -> CapUse:
         """A copy of the row, for this command to change."""
         place = (behaviour, period)
         if place not in self._uses:
-            row = self._state.caps.get((self._user, behaviour, period))
-            self._uses[place] = (
-                CapUse(self._user, behaviour, period, row.used_g, row.used_count, list(row.acts))
-                if row
-                else CapUse(self._user, behaviour, period, 0, 0, [])
-            )
+            used_g, acts = self._used(behaviour, period)
+            self._uses[place] = CapUse(self._user, behaviour, period, used_g, len(acts), list(acts))
         return self._uses[place]
 
     def release(
         self, behaviour: str, periods: Sequence[str], act: int, energy_g: int, keeps_g: int = 0
     ) -> None:
         """An act gives back all of its grams but `keeps_g`; with none left it frees its slot."""
+        if self._granted:
+            self._book()
         for period in periods:
             use = self._use(behaviour, period)
             if act in use.acts:
@@ -128,41 +138,57 @@ class Room:
         """What an act that holds nothing is given of the grams that it is worth; never below `least_g`, which were
         collected from it.
         """
+        if self._granted:
+            self._book()
         worth_g = max(0, raw_g - kept_g)
         energy_g, reason, used_by = worth_g, None, ()
         for period in periods:
             name, limit_g, limit_count = limits_of(rule.caps, period)
             if limit_g is None and limit_count is None:
                 continue
-            use = self._use(behaviour, period)
-            others = [one for one in use.acts if one != act]
-            if limit_count is not None and len(others) >= limit_count and worth_g:
-                return Granted(0, (), raw_g, f"cap_{name}_count", tuple(others), kept_g)
-            if limit_g is not None and limit_g - use.used_g < energy_g:
-                energy_g, reason, used_by = max(0, limit_g - use.used_g), f"cap_{name}_g", tuple(others)
+            used_g, acts = self._used(behaviour, period)
+            if limit_count is not None and len(acts) >= limit_count and worth_g:
+                others = _without(acts, act)
+                if len(others) >= limit_count:
+                    return Granted(0, (), raw_g, f"cap_{name}_count", others, kept_g)
+            if limit_g is not None and limit_g - used_g < energy_g:
+                energy_g, reason = max(0, limit_g - used_g), f"cap_{name}_g"
+                used_by = _without(acts, act)
         energy_g = max(energy_g, least_g)
         granted = Granted(energy_g, periods if energy_g else (), raw_g, reason, used_by, kept_g)
-        self._book(behaviour, granted, act)
+        self._granted.append((behaviour, granted, act))
         return granted
 
-    def _book(self, behaviour: str, granted: Granted, act: int) -> None:
-        for period in granted.periods:
-            use = self._use(behaviour, period)
-            use.used_g += granted.energy_g
-            if act not in use.acts:
-                use.acts.append(act)
+    def _book(self) -> None:
+        """What was granted so far counts for what comes next; most commands ask for no more."""
+        for behaviour, granted, act in self._granted:
+            for period in granted.periods:
+                use = self._use(behaviour, period)
+                use.used_g += granted.energy_g
+                if act not in use.acts:
+                    use.acts.append(act)
+        self._granted.clear()
+
+
+def _without(acts: Sequence[int], act: int) -> tuple[int, ...]:
+    return tuple(one for one in acts if one != act)
 
 
 def use_caps(state: GameState, act: Activity, periods: Sequence[str], energy_delta_g: int) -> None:
     """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
+    user, behaviour, act_id = act.user_id, act.behaviour, act.id
     for period in periods:
-        key = (act.user_id, act.behaviour, period)
-        if state.caps.get(key) is None:
-            state.caps.add(key, CapUse(act.user_id, act.behaviour, period, 0, 0, []))
-        use = state.caps.rewrite(key)
+        key = (user, behaviour, period)
+        use = state.caps.get(key)
+        if use is None:
+            use = CapUse(user, behaviour, period, 0, 0, [])
+            state.caps.add(key, use)
+        else:
+            state.caps.rewrite(key)
         use.used_g += energy_delta_g
-        if act.energy_g and act.id not in use.acts:
-            use.acts.append(act.id)
-        elif not act.energy_g and act.id in use.acts:
-            use.acts.remove(act.id)
+        is_counted = act_id in use.acts
+        if act.energy_g and not is_counted:
+            use.acts.append(act_id)
+        elif is_counted and not act.energy_g:
+            use.acts.remove(act_id)
         use.used_count = len(use.acts)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from engine.core.canary import Canary
 from engine.core.rules import Behaviour, RuleBook
@@ -45,6 +46,7 @@ def spread(draw: int, low: int, high: int) -> int:
     return low + (draw * (high - low + 1) // DRAW_MAX)
 
 
+@lru_cache(maxsize=65_536)
 def ripening_offset_s(user: int, window_s: int) -> int:
     """The user's fixed place in the morning window, so that 07:00 is not one instant for everybody."""
     digest = hashlib.blake2b(b"ripening:%d" % user, digest_size=8).digest()

@@ -73,16 +73,17 @@ def owned_ball(state: GameState, ball_id: int, owner: int) -> Ball:
 
 def _takeable_g(ball: Ball, user: int, context: Context) -> int:
     """The grams this user gets now. Raises Rejected; a first receipt outlives everything else."""
+    now = context.now
     for taker, energy_g, key in ball.takers:
         if taker == user:
             raise Rejected("already_collected", energy_g=energy_g, key=key)
-    if context.now < ball.ripens_at:
+    if now < ball.ripens_at:
         raise Rejected("not_ripe", ripens_at=rfc3339(ball.ripens_at))
-    if context.now >= ball.expires_at:
+    if now >= ball.expires_at:
         raise Rejected("expired", expires_at=rfc3339(ball.expires_at))
     if user == ball.owner:
         left_g = ball.remaining_g
-    elif context.now < ball.friends_from_at:
+    elif now < ball.friends_from_at:
         raise Rejected("head_start", friends_from_at=rfc3339(ball.friends_from_at))
     else:
         left_g = min(ball.remaining_g - ball.floor_g, friends_share_g(ball, context.draw(ball.id, user)))

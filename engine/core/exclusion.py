@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from engine.core.units import HOUR_MS, SECOND_MS, instant
 
@@ -54,17 +54,15 @@ class Entry(NamedTuple):
         return self.on[:7] if self.scope == MONTH else self.on
 
 
-def entries(acts: Iterable[Sequence[Any]]) -> list[Entry]:
-    """The entries of a row, as it keeps them."""
-    return [Entry(*act) for act in acts]
+def family_of(acts: Iterable[Entry], one: Entry) -> list[Entry]:
+    """The others of the acts that are of its family."""
+    family, act = one.family, one.id
+    return [other for other in acts if other.family == family and other.id != act]
 
 
-_FAMILY = Entry._fields.index("family")
-
-
-def entries_of(acts: Iterable[Sequence[Any]], family: str) -> list[Entry]:
-    """Those of them that are of the family."""
-    return [Entry(*act) for act in acts if act[_FAMILY] == family]
+def may_cross_days(one: Entry) -> bool:
+    """Whether it may conflict with acts in the rows of other days: what has only a day may not."""
+    return one.ends != 0
 
 
 def conflict(one: Entry, other: Entry) -> bool:
@@ -100,11 +98,6 @@ class Settled(NamedTuple):
 NONE_SETTLED = Settled(frozenset(), {})
 
 
-def alone(one: Entry) -> Settled:
-    """An act counts that conflicts with no other."""
-    return Settled(frozenset((one.id,)), {})
-
-
 def settle(own: Sequence[Entry], others: Sequence[Entry], changed: int) -> Settled:
     """Who counts, after one act (`changed`) came, changed or went.
 
@@ -137,7 +130,7 @@ def span_of(at: int | None, attributes: Mapping[str, object], window_s: int) -> 
     """From when to when an act took place; one of which only an instant is known takes the window around it."""
     if at is None:
         return 0, 0
-    begins, ends = _stretch(at, attributes)
+    begins, ends = _stretch(at, attributes) if attributes else (at, at)
     if begins == ends:
         half = window_s * SECOND_MS // 2
         return at - half, at + half

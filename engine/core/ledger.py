@@ -3,7 +3,7 @@
 Accounts are text, `kind` or `kind:reference`. Only `mint` may go below zero: what it lacks is what was issued.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from engine.core import events as e
@@ -30,8 +30,8 @@ def money(currency: str) -> str:
 
 def transfers(event: object) -> list[Transfer]:
     """The movements that an event stands for; none for events that move nothing."""
-    rule = _RULES.get(type(event))
-    return [transfer for transfer in rule(event) if transfer.amount] if rule else []
+    moves = MOVES.get(type(event))
+    return [transfer for transfer in moves(event) if transfer.amount] if moves else []
 
 
 def _accepted(event: e.ActivityAccepted) -> list[Transfer]:
@@ -116,7 +116,8 @@ def _redeemed(event: e.TreeRedeemed) -> list[Transfer]:
     ]
 
 
-_RULES: dict[type, Callable[[Any], list[Transfer]]] = {
+# For each event that moves something its movements; those of nothing are among them.
+MOVES: Mapping[type, Callable[[Any], list[Transfer]]] = {
     e.ActivityAccepted: _accepted,
     e.ActivityRevised: _revised,
     e.ActivityReversed: _reversed,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -26,7 +26,7 @@ from engine.core.formulas import (
     StepTable,
     sole_table,
 )
-from engine.core.rules import BehaviourInForce, RuleBook
+from engine.core.rules import Behaviour, BehaviourInForce, GameSettings, RuleBook
 from engine.core.scenarios import AvoidedPlan, Place, avoided_plan
 from engine.core.sent import Sent
 from engine.core.values import chosen, sole
@@ -35,13 +35,30 @@ TRACE_VERSION = 2  # 1: without evidence, choices, measures and points
 MEMO_MAX = 100_000  # beyond this all is forgotten and worked out anew, so that memory stays bounded
 
 
+@dataclass(slots=True)
+class Assessment:
+    """What one activity is worth before the caps of its day, month and year.
+
+    energy_g: grams of energy after the cap for one activity; avoided_mg: milligrams CO2e; trace: JSON-able,
+    for `describe`. Parts of the trace are shared between assessments: read it, don't change it. points and
+    money_minor: what a scheme's own points come to, None where the behaviour has none.
+    """
+
+    energy_g: int
+    avoided_mg: int
+    trace: dict[str, Any]
+    points: int | None = None
+    money_minor: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AmountPlan:
-    """fixed + floor(number × above / below), or a step's, within `least` and `most`.
+    """fixed + floor(number × above / below), or a step's, within `least` and `most`; `fixed` where no number counts.
 
     The number is the quantity, or the one called `of`; where it is zero, `least` does not count.
     """
 
+    counts: bool
     fixed: int
     above: int
     below: int
@@ -54,6 +71,8 @@ class AmountPlan:
 
     def amount(self, quantity: Decimal, numbers: Mapping[str, Decimal | Fraction]) -> int:
         """Whole grams or points."""
+        if not self.counts:
+            return self.fixed
         above, below = (quantity if self.of is None else numbers[self.of]).as_integer_ratio()
         amount = self.fixed + above * self.above // (below * self.below)
         if self.steps_from:
@@ -98,22 +117,25 @@ class Plan:
 class Ready:
     """What counts for a behaviour on one day in a province: the rule, the plan, and the head of each trace.
 
-    `plan` is None where something is picked by what is sent; `evidence` holds each kind with its grade, the
-    first also under None.
+    `day` is the day as text; `plan` is None where something is picked by what is sent; `evidence` holds each kind
+    with its grade, the first also under None. `ones`: what a single act without attributes is worth, by evidence.
     """
 
+    behaviour: Behaviour
     in_force: BehaviourInForce
-    behaviour: str
-    unit: str
+    game: GameSettings
+    on: date
+    next_on: date
+    day: str
     region: str | None
-    year: int
     evidence: Mapping[str | None, Mapping[str, str]]
     head: Mapping[str, Any]
     plan: Plan | None
+    ones: dict[str | None, Assessment] = field(default_factory=dict)
 
     def plan_for(self, rules: RuleBook, picks: tuple[str, ...]) -> Plan:
         """The plan for what was chosen, in the order of the rule's `picks`."""
-        key = (self.behaviour, self.in_force.since, self.region, self.year, picks)
+        key = (self.behaviour.id, self.in_force.since, self.region, self.on.year, picks)
         plan = rules.memo.get(key)
         if plan is None:
             by_name = dict(zip(self.in_force.picks, picks, strict=True))
@@ -142,17 +164,20 @@ def _ready(rules: RuleBook, behaviour: str, on: date, province: str | None) -> R
     if in_force is None:
         raise Rejected("not_in_force", behaviour=behaviour, on=on.isoformat())
     kinds: dict[str | None, Mapping[str, str]] = {None: rule.evidence[0].trace()}
-    kinds |= {row.kind: row.trace() for row in rule.evidence}
+    for row in rule.evidence:
+        kinds.setdefault(row.kind, row.trace())
+    day = on.isoformat()
     head = {
         "v": TRACE_VERSION,
         "rules": rules.hash,
         "behaviour": behaviour,
-        "on": on.isoformat(),
+        "on": day,
         "unit": rule.unit,
         "province": province,
     }
     region = rules.region_of(province)
-    ready = Ready(in_force, rule.id, rule.unit, region, on.year, kinds, head, None)
+    game, next_on = rules.game_on(on), on + timedelta(days=1)
+    ready = Ready(rule, in_force, game, on, next_on, day, region, kinds, head, None)
     return ready if in_force.picks else replace(ready, plan=ready.plan_for(rules, ()))
 
 
@@ -165,8 +190,8 @@ def _keep(rules: RuleBook, key: object, made: object) -> None:
 def _plan(rules: RuleBook, ready: Ready, picks: Mapping[str, str]) -> Plan:
     in_force = ready.in_force
     energy = _amount_plan(chosen(in_force.energy, picks), "grams", in_force)
-    place = Place(in_force.since, ready.year, ready.region)
-    avoided = avoided_plan(rules, ready.unit, in_force, picks, place)
+    place = Place(in_force.since, ready.on.year, ready.region)
+    avoided = avoided_plan(rules, ready.behaviour.unit, in_force, picks, place)
     return Plan(energy, avoided, _points_plan(chosen(in_force.points, picks), in_force))
 
 
@@ -178,7 +203,9 @@ def _amount_plan(formula: EnergyFormula | PointsFormula, word: str, in_force: Be
         trace["event_cap"] = in_force.cap_values["event_g"].trace()
     if isinstance(formula, Constant):
         fixed = sole(formula.grams).amount.__floor__()
-        return AmountPlan(fixed, 0, 1, None, (), (), None, cap, trace)
+        return AmountPlan(
+            False, fixed if cap is None else min(fixed, cap), 0, 1, None, (), (), None, None, trace
+        )
     if isinstance(formula, Ratio):
         above, below = sole(formula.grams_per_unit).amount.as_integer_ratio()
         bounds = [
@@ -186,13 +213,14 @@ def _amount_plan(formula: EnergyFormula | PointsFormula, word: str, in_force: Be
             for bound in (formula.least, formula.most)
         ]
         mosts = [most for most in (bounds[1], cap) if most is not None]
-        return AmountPlan(0, above, below, formula.of, (), (), bounds[0], min(mosts, default=None), trace)
+        most = min(mosts, default=None)
+        return AmountPlan(True, 0, above, below, formula.of, (), (), bounds[0], most, trace)
     if isinstance(formula, StepTable):
         table = sole_table(formula)
         starts = tuple(step.from_quantity for step in table.steps)
         steps = tuple(step.grams.__floor__() for step in table.steps)
-        return AmountPlan(0, 0, 1, formula.of, starts, steps, None, cap, trace)
-    return AmountPlan(0, 0, 1, None, (), (), None, cap, trace)
+        return AmountPlan(True, 0, 0, 1, formula.of, starts, steps, None, cap, trace)
+    return AmountPlan(False, 0, 0, 1, None, (), (), None, None, trace)
 
 
 def _amount_trace(formula: EnergyFormula | PointsFormula, word: str) -> dict[str, Any]:

@@ -9,36 +9,19 @@ year need other activities and are not applied here. This module knows nothing o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from engine.core.errors import Rejected
-from engine.core.plans import ready_for
+from engine.core.plans import Assessment, Ready, ready_for
 from engine.core.rules import BehaviourInForce, RuleBook
 from engine.core.sent import NOTHING, Sent, measured, plain, read_attributes, read_instant, read_quantity
 from engine.core.telling import describe, recount
 from engine.core.values import EVIDENCE, GRADE
 
-__all__ = ["Assessment", "assess", "booked_alone_g", "counted_at", "describe", "plain", "recount"]
-
-
-@dataclass(slots=True)
-class Assessment:
-    """What one activity is worth before the caps of its day, month and year.
-
-    energy_g: grams of energy after the cap for one activity; avoided_mg: milligrams CO2e; trace: JSON-able,
-    for `describe`. Parts of the trace are shared between assessments: read it, don't change it. points and
-    money_minor: what a scheme's own points come to, None where the behaviour has none.
-    """
-
-    energy_g: int
-    avoided_mg: int
-    trace: dict[str, Any]
-    points: int | None = None
-    money_minor: int | None = None
+__all__ = ["Assessment", "assess", "assessed", "booked_alone_g", "counted_at", "describe", "plain", "recount"]
 
 
 def assess(
@@ -56,15 +39,43 @@ def assess(
     Raises Rejected: unknown_behaviour, not_in_force, wrong_unit, unknown_evidence, quantity_out_of_range,
     missing_attribute, bad_attribute.
     """
-    ready = ready_for(rules, behaviour, on, province)
-    in_force = ready.in_force
-    if unit != ready.unit:
-        raise Rejected("wrong_unit", behaviour=behaviour, unit=unit[:64], expected=ready.unit)
+    return assessed(rules, ready_for(rules, behaviour, on, province), quantity, unit, attributes, evidence)
+
+
+def assessed(
+    rules: RuleBook,
+    ready: Ready,
+    quantity: Decimal,
+    unit: str,
+    attributes: Mapping[str, object],
+    evidence: str | None,
+) -> Assessment:
+    """The same, where what counts on the day is at hand already. Raises Rejected, as `assess` does."""
+    rule = ready.behaviour
+    if unit != rule.unit:
+        raise Rejected("wrong_unit", behaviour=rule.id, unit=unit[:64], expected=rule.unit)
     shown = ready.evidence.get(evidence)
     if shown is None:
         kinds = [kind for kind in ready.evidence if kind is not None]
-        raise Rejected("unknown_evidence", behaviour=behaviour, evidence=str(evidence)[:64], known=kinds)
-    read_quantity(in_force, quantity)
+        raise Rejected("unknown_evidence", behaviour=rule.id, evidence=str(evidence)[:64], known=kinds)
+    read_quantity(ready.in_force, quantity)
+    if attributes or quantity != 1:
+        return _worked_out(rules, ready, quantity, attributes, shown)
+    one = ready.ones.get(evidence)
+    if one is None:
+        one = ready.ones[evidence] = _worked_out(rules, ready, quantity, attributes, shown)
+    return Assessment(one.energy_g, one.avoided_mg, {**one.trace}, one.points, one.money_minor)
+
+
+def _worked_out(
+    rules: RuleBook,
+    ready: Ready,
+    quantity: Decimal,
+    attributes: Mapping[str, object],
+    shown: Mapping[str, str],
+) -> Assessment:
+    """What an act is worth that is shown by that evidence."""
+    in_force = ready.in_force
     sent = NOTHING if not in_force.attributes and not attributes else read_attributes(in_force, attributes)
     trace: dict[str, Any] = {**ready.head, "quantity": plain(quantity), "evidence": shown}
     if sent.shown:

@@ -13,6 +13,7 @@ from engine.core.showing import note_shown
 from engine.core.shown import OWN_SOURCE
 from engine.core.state import GameState, Revision
 from engine.core.weighing import (
+    add_entry,
     drop_entry,
     entry_of,
     mark_counting,
@@ -36,7 +37,7 @@ def accepted(state: GameState, event: ActivityAccepted) -> None:
     state.users.edit(act.user_id).avoided_mg += act.avoided_mg
     use_caps(state, act, event.cap_periods, act.energy_g)
     if event.entry is not None:
-        put_entry(state, act.user_id, event.entry)
+        add_entry(state, act.user_id, event.entry)
     if event.excluded_by is not None:
         note_excludes(state, event.excluded_by, act.id)
     if act.source == OWN_SOURCE:

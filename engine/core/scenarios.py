@@ -21,6 +21,7 @@ from engine.core.sent import Sent
 from engine.core.values import Value, chosen, sole
 
 NOWHERE = Fraction(0)
+NOTHING = NOWHERE.as_integer_ratio()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class AvoidedPlan:
     """
 
     fixed: int
-    rate: Fraction
+    rate: tuple[int, int]  # a fraction, as above and below are by themselves in every act's arithmetic
     attribute: str | None
-    rate_of_attribute: Fraction
+    rate_of_attribute: tuple[int, int]
     steps_from: tuple[Fraction, ...]
     steps_mg: tuple[int, ...]
     of_legs: Mapping[str, tuple[Fraction, dict[str, Any]]] | None
@@ -64,10 +65,10 @@ class AvoidedPlan:
             number, rate = told, self.rate_of_attribute
         above, below = number.as_integer_ratio()
         if self.own:
-            total = Fraction(above, below) * rate
+            total = Fraction(above * rate[0], below * rate[1])
             total += sum((Fraction(sent.numbers[name]) * own for name, own in self.own), NOWHERE)
             return max(0, total.__floor__())
-        milligrams = above * rate.numerator // (below * rate.denominator)
+        milligrams = above * rate[0] // (below * rate[1])
         return self.fixed + milligrams if milligrams > 0 else self.fixed
 
     def trace_of(self, sent: Sent) -> dict[str, Any]:
@@ -100,10 +101,12 @@ def avoided_plan(
     own = _own_rates(rules, in_force, formula, place)
     trace |= {**lines, **uncertainty}
     rate = per_base_unit * dimension(unit).scale * _measure(formula.per_unit)
-    rate_of_attribute = NOWHERE
+    rate_of_attribute = NOTHING
     if formula.attribute is not None:
-        rate_of_attribute = per_base_unit * dimension(_unit_of(in_force, formula.attribute)).scale
-    return AvoidedPlan(0, rate, formula.attribute, rate_of_attribute, (), (), None, own, trace)
+        of_one = per_base_unit * dimension(_unit_of(in_force, formula.attribute)).scale
+        rate_of_attribute = of_one.as_integer_ratio()
+    rate_of_all = rate.as_integer_ratio()
+    return AvoidedPlan(0, rate_of_all, formula.attribute, rate_of_attribute, (), (), None, own, trace)
 
 
 def _plan(
@@ -112,7 +115,7 @@ def _plan(
     attribute: str | None = None,
     of_legs: Mapping[str, tuple[Fraction, dict[str, Any]]] | None = None,
 ) -> AvoidedPlan:
-    return AvoidedPlan(fixed, NOWHERE, attribute, NOWHERE, (), (), of_legs, (), trace)
+    return AvoidedPlan(fixed, NOTHING, attribute, NOTHING, (), (), of_legs, (), trace)
 
 
 def _steps_plan(formula: StepTable, uncertainty: dict[str, str]) -> AvoidedPlan:
@@ -121,7 +124,7 @@ def _steps_plan(formula: StepTable, uncertainty: dict[str, str]) -> AvoidedPlan:
     trace = {"method": formula.method, **table.trace(), **of, **uncertainty}
     starts = tuple(step.from_quantity for step in table.steps)
     milligrams = tuple((step.grams * 1000).__floor__() for step in table.steps)
-    return AvoidedPlan(0, NOWHERE, formula.of, NOWHERE, starts, milligrams, None, (), trace)
+    return AvoidedPlan(0, NOTHING, formula.of, NOTHING, starts, milligrams, None, (), trace)
 
 
 def _legs_plan(

@@ -40,6 +40,7 @@ class Sent:
 
 
 NOTHING = Sent()
+_WHOLE = Decimal(1)  # written without decimals
 
 
 def read_quantity(in_force: BehaviourInForce, quantity: Decimal) -> None:
@@ -191,6 +192,8 @@ def _fits(number: Decimal, low: Decimal | None, high: Decimal | None, decimals: 
         return False
     if (low is not None and number < low) or (high is not None and number > high):
         return False
+    if number.same_quantum(_WHOLE):
+        return True
     exponent = number.as_tuple().exponent
     if exponent >= -decimals:  # type: ignore[operator]  (finite, so a number)
         return True

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from engine.core.exclusion import Entry
 from engine.core.shown import Photo, Review, ShownDay
 
 Row = TypeVar("Row")
@@ -69,6 +70,10 @@ class Shelf(Generic[K, Row]):
     def get(self, key: K) -> Row | None:
         """The row, or None if the database has none. A key that was never loaded is a fault in `touches`."""
         return self._rows[key]
+
+    def peek(self, key: K) -> Row | None:
+        """The row if it is loaded; None where there is none, or none was loaded."""
+        return self._rows.get(key)
 
     def __getitem__(self, key: K) -> Row:
         row = self._rows[key]
@@ -297,14 +302,14 @@ class CapUse:
 
 @dataclass(slots=True)
 class Occasions:
-    """The acts of one user and day (or month) that may exclude each other; see `exclusion.Entry` for each of `acts`.
+    """The acts of one user and day (or month) that may exclude each other.
 
     The one row that says which of them count, so that avoided emissions of an act are issued once.
     """
 
     user_id: int
     period: str  # a day 2026-11-23, or a month 2026-11 where months are compared
-    acts: list[list[Any]] = field(default_factory=list)
+    acts: list[Entry] = field(default_factory=list)
 
 
 @dataclass(slots=True)

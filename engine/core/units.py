@@ -14,6 +14,8 @@ ID_MAX = 2**53 - 1  # ids stay exact in JavaScript numbers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+# Before, some zones (Liberia's was the last) were off by seconds too.
+_WHOLE_MINUTES_FROM = (datetime(1973, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(minutes=1)
 
 
 @lru_cache(maxsize=65_536)
@@ -54,7 +56,16 @@ def zone_of(name: str) -> ZoneInfo:
 
 def local_day(at: int, zone: str) -> date:
     """The calendar day on which the instant falls in the zone."""
-    return datetime.fromtimestamp(at / SECOND_MS, zone_of(zone)).date()
+    minute = at // MINUTE_MS
+    if minute < _WHOLE_MINUTES_FROM:
+        return datetime.fromtimestamp(at / SECOND_MS, zone_of(zone)).date()
+    return _day_of_minute(minute, zone)
+
+
+@lru_cache(maxsize=65_536)
+def _day_of_minute(minute: int, zone: str) -> date:
+    """The day of a whole minute: instants differ by milliseconds, and midnights lie between minutes."""
+    return datetime.fromtimestamp(minute * 60, zone_of(zone)).date()
 
 
 @lru_cache(maxsize=16_384)

@@ -72,25 +72,19 @@ def _touches(
     for entry in exclusion.connected(found, near):
         yield Touch("activities", (entry.source, entry.activity))
         yield Touch("balls", entry.id)
-        for period in periods_of(date.fromisoformat(entry.on), _account_of(state, entry)):
+        for period in periods_of(entry.on, _account_of(state, entry)):
             yield Touch("caps", (user, entry.behaviour, period))
 
 
 def _account_of(state: GameState, entry: Entry) -> str | None:
     """The account that an act was reported for, once its row is loaded."""
-    name = (entry.source, entry.activity)
-    act = state.activities.get(name) if name in state.activities else None
+    act = state.activities.peek((entry.source, entry.activity))
     return act.trace.get(ACCOUNT) if act is not None else None
 
 
-def _row(state: GameState, user: int, period: str) -> Occasions | None:
-    key = (user, period)
-    return state.occasions.get(key) if key in state.occasions else None
-
-
 def _loaded(state: GameState, user: int, period: str) -> list[Entry]:
-    row = _row(state, user, period)
-    return exclusion.entries(row.acts) if row is not None else []
+    row = state.occasions.peek((user, period))
+    return row.acts if row is not None else []
 
 
 def entry_of(state: GameState, known: Activity) -> Entry | None:
@@ -98,10 +92,9 @@ def entry_of(state: GameState, known: Activity) -> Entry | None:
     if known.family is None:
         return None
     for period in (known.on, known.on[:7]):
-        row = _row(state, known.user_id, period)
-        for act in row.acts if row is not None else ():
-            if act[0] == known.id:
-                return Entry(*act)
+        for entry in _loaded(state, known.user_id, period):
+            if entry.id == known.id:
+                return entry
     return None
 
 
@@ -118,45 +111,45 @@ class Weighing:
         self._state, self._user, self._context = state, user, context
         self._entry, self._is_gone = entry, is_gone
         self.room = Room(state, user.id)
+        self._row: list[Entry] = []
         self._all: list[Entry] = []
         self._own: list[Entry] = []
         self._settled = exclusion.NONE_SETTLED
         self._left_g: dict[int, int] = {}
         if entry is not None:
+            self._row = _loaded(state, user.id, entry.period)
             self._settle(entry)
 
     def _settle(self, entry: Entry) -> None:
         """Only acts of its family are compared; most acts have none that they conflict with."""
+        own = exclusion.family_of(self._row, entry)
+        others = self._beside(entry) if exclusion.may_cross_days(entry) else []
+        for one in (*own, *others):
+            if exclusion.conflict(entry, one):
+                break
+        else:
+            return
+        others = self._beside(entry)
         if self._state.activities.get((entry.source, entry.activity)) is None:
             self._left_g[entry.id] = 0  # it is new: nothing was collected from it
-        own = [one for one in self._family_in(entry.period) if one.id != entry.id]
         self._own = own if self._is_gone else [*own, entry]
-        others = []
-        if entry.scope != exclusion.MONTH:
-            for period in exclusion.days_beside(entry.on):
-                others += self._family_in(period)
-        if not any(exclusion.conflict(entry, one) for one in (*own, *others)):
-            self._settled = exclusion.NONE_SETTLED if self._is_gone else exclusion.alone(entry)
-            return
         linked = {one.id for one in exclusion.connected([*self._own, *others], [entry])}
         mine = [one for one in self._own if one.id in linked]
         around = [one for one in others if one.id in linked]
         self._all = [*mine, *around]
         self._settled = exclusion.settle(mine, around, entry.id)
 
-    def _family_in(self, period: str) -> list[Entry]:
-        """The acts of a row that are of the act's family."""
-        row = _row(self._state, self._user.id, period)
-        if row is None or self._entry is None:
+    def _beside(self, entry: Entry) -> list[Entry]:
+        """The acts of its family in the rows of the days around it; none where its row is a month's."""
+        if entry.scope == exclusion.MONTH:
             return []
-        return exclusion.entries_of(row.acts, self._entry.family)
+        before, after = exclusion.days_beside(entry.on)
+        found = exclusion.family_of(_loaded(self._state, self._user.id, before), entry)
+        return found + exclusion.family_of(_loaded(self._state, self._user.id, after), entry)
 
     def check_room(self, acts_max: int) -> None:
         """Raises Rejected(too_many_acts) where the row would hold too many, of whatever family, with a new act."""
-        if self._entry is None:
-            return
-        row = _row(self._state, self._user.id, self._entry.period)
-        if row is not None and len(row.acts) >= acts_max:
+        if self._entry is not None and len(self._row) >= acts_max:
             raise Rejected("too_many_acts", acts_max=acts_max)
 
     @property
@@ -284,17 +277,24 @@ class Weighing:
 # --- evolve -----------------------------------------------------------------------------------------
 
 
+def add_entry(state: GameState, user: int, entry: Entry) -> None:
+    """A new act, as it is compared."""
+    period = entry.period
+    key = (user, period)
+    if state.occasions.get(key) is None:
+        state.occasions.add(key, Occasions(user, period, [entry]))
+    else:
+        state.occasions.rewrite(key).acts.append(entry)
+
+
 def put_entry(state: GameState, user: int, entry: Entry) -> None:
     """The act as it is compared from now on, in place of what was known of it."""
-    key = (user, entry.period)
-    if state.occasions.get(key) is None:
-        state.occasions.add(key, Occasions(user, entry.period, []))
-    row = state.occasions.rewrite(key)
-    for place, act in enumerate(row.acts):
-        if act[0] == entry.id:
-            row.acts[place] = list(entry)
+    row = state.occasions.get((user, entry.period))
+    for place, one in enumerate(row.acts if row is not None else ()):
+        if one.id == entry.id:
+            state.occasions.rewrite((user, entry.period)).acts[place] = entry
             return
-    row.acts.append(list(entry))
+    add_entry(state, user, entry)
 
 
 def drop_entry(state: GameState, act: Activity) -> None:
@@ -302,7 +302,7 @@ def drop_entry(state: GameState, act: Activity) -> None:
     entry = entry_of(state, act)
     if entry is not None:
         row = state.occasions.rewrite((act.user_id, entry.period))
-        row.acts = [one for one in row.acts if one[0] != act.id]
+        row.acts = [one for one in row.acts if one.id != act.id]
 
 
 def mark_counting(state: GameState, user: int, period: str, act: int, counts: bool) -> None:

@@ -20,9 +20,8 @@ class Keeping:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._rows: defaultdict[str, list[tuple[int, Name, int]]] = defaultdict(
-            list
-        )  # day or month of a row → its acts: user, name, id
+        self._rows: defaultdict[str, set[int]] = defaultdict(set)  # day or month of rows → their users
+        self._acts: defaultdict[str, list[tuple[Name, int]]] = defaultdict(list)  # the same → acts: name, id
         self._compared: dict[int, bool] = {}  # act → whether it ever had a ball
         self._ended: set[int] = set()  # balls past their life whose act may still come back
         self._totals: defaultdict[int, list[tuple[Name, int, int]]] = defaultdict(
@@ -33,7 +32,9 @@ class Keeping:
         """A new act: kept while others may be compared with it, or while its running total may grow."""
         act, entry = event.activity, event.entry
         if entry is not None:
-            self._rows[entry.period].append((act.user_id, (act.source, act.activity), act.id))
+            period = entry.period
+            self._rows[period].add(act.user_id)
+            self._acts[period].append(((act.source, act.activity), act.id))
             self._compared[act.id] = event.ball is not None
         elif act.revision is None:
             self._world.state.activities.remove((act.source, act.activity))
@@ -74,8 +75,9 @@ class Keeping:
 
     def _clear_row(self, period: str) -> None:
         state = self._world.state
-        for user, name, act in self._rows.pop(period):
+        for user in self._rows.pop(period):
             state.occasions.remove((user, period))
+        for name, act in self._acts.pop(period):
             state.activities.remove(name)
             del self._compared[act]
             if act in self._ended:

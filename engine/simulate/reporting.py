@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 
 from engine.core.commands import ReportActivity
-from engine.core.rules import Behaviour, BehaviourInForce
+from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
 from engine.core.units import rfc3339
 from engine.simulate.days import Report
 from engine.simulate.people import Person
@@ -14,10 +15,27 @@ from engine.simulate.people import Person
 TENTH = Decimal("0.1")
 
 
-def command_of(
-    report: Report, person: Person, behaviour: Behaviour, rule: BehaviourInForce, at: int, today: date
-) -> ReportActivity:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a rulebook asks of reports of a behaviour on a day; `kinds` are those of evidence that it knows."""
+
+    behaviour: Behaviour
+    rule: BehaviourInForce
+    kinds: frozenset[str]
+
+
+def asked_on(rules: RuleBook, behaviour: str, on: date) -> Asked | None:
+    """What is asked on the day; None where the rulebook has nothing of the behaviour then."""
+    known = rules.behaviours.get(behaviour)
+    rule = known.on(on) if known else None
+    if known is None or rule is None:
+        return None
+    return Asked(known, rule, frozenset(one.kind for one in known.evidence))
+
+
+def command_of(report: Report, person: Person, asked: Asked, at: int, today: date) -> ReportActivity:
     """The report at an instant. A described act has one source for each category and an id of its own."""
+    behaviour, rule = asked.behaviour, asked.rule
     acted_at = at if report.acted_at is None else report.acted_at
     quantity = _fitted(report.quantity, rule)
     is_total = behaviour.running_total
@@ -33,14 +51,9 @@ def command_of(
         at=None if is_total or report.on else acted_at,
         on=on if is_total or report.on else None,
         revision=(report.revision or 1) if is_total else None,
-        attributes=_attributes(report, rule, acted_at, person),
-        evidence=_evidence(report.evidence, behaviour),
+        attributes=_attributes(report, rule, acted_at, person) if rule.attributes else {},
+        evidence=report.evidence if report.evidence in asked.kinds else None,  # else the first kind counts
     )
-
-
-def _evidence(claimed: str | None, behaviour: Behaviour) -> str | None:
-    """The claimed kind where this rulebook knows it; else the behaviour's first counts."""
-    return claimed if claimed and any(one.kind == claimed for one in behaviour.evidence) else None
 
 
 def _attributes(report: Report, rule: BehaviourInForce, acted_at: int, person: Person) -> dict[str, object]:
@@ -63,7 +76,7 @@ def _attributes(report: Report, rule: BehaviourInForce, acted_at: int, person: P
 def _fitted(quantity: Decimal, rule: BehaviourInForce) -> Decimal:
     """The quantity inside the rule's bounds, and no finer than it allows (two digits are fine enough)."""
     if rule.quantity_decimals == 0:
-        quantity = Decimal(int(quantity))
+        quantity = quantity.to_integral_value(ROUND_FLOOR)
     elif rule.quantity_decimals == 1:
         quantity = quantity.quantize(TENTH, ROUND_FLOOR)
     if quantity < rule.quantity_min:

@@ -28,6 +28,7 @@ from engine.simulate.tally import Tally, added
 from engine.simulate.typical import Typical
 
 SHARD_USERS = 500  # friends are found inside a shard
+DAYS_AHEAD = 3  # how far one process may be ahead of another, where nothing is shared between them
 COLLECTED_D = 30  # days between collections of cyclic garbage, of which there is next to none
 
 Progress = Callable[[int], None]
@@ -109,9 +110,14 @@ def run(setup: Setup, processes: int | None = None, progress: Progress = lambda 
 def _steps(setup: Setup, hands: Sequence[_Hand], progress: Progress) -> Tally:
     stock = _Stock(setup)
     granted: dict[int, dict[str, int]] | None = None
+    lead = 0 if stock.left else DAYS_AHEAD  # without stock to share, no shard waits for the wishes of another
+    begun = 0
     for day in range(setup.days):
-        for hand in hands:
-            hand.begin_day(day, granted, stock.sold_out)
+        while begun <= min(day + lead, setup.days - 1):
+            for hand in hands:
+                hand.begin_day(begun, granted, stock.sold_out)
+            begun += 1
+            granted = granted or {}
         wishes = {shard: wish for hand in hands for shard, wish in hand.wishes().items()}
         granted = stock.grant(wishes, day)
         progress(setup.users)

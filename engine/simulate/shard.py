@@ -12,14 +12,15 @@ from typing import Any
 
 from engine.core import commands as c
 from engine.core import events as e
-from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
+from engine.core.rules import RuleBook
 from engine.core.state import Ball
 from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
 from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.forests import Forest
 from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
-from engine.simulate.reporting import command_of
+from engine.simulate.reporting import Asked, asked_on, command_of
 from engine.simulate.world import World
 
 FUNDER = "simulation"
@@ -47,13 +48,13 @@ class Shard:
         }
         self._world = World(rules, dice, counting)
         self._keeping = Keeping(self._world)
-        self._forests: dict[int, list[Ball]] = {person.id: [] for person in days.people}
+        self._forests = {person.id: Forest() for person in days.people}
         self._ends: defaultdict[int, list[tuple[int, int]]] = defaultdict(
             list
         )  # whole hour → balls that end by then, with their owners
         self._figures: dict[int, t.UserFigures] = {}
-        self._in_force: dict[str, tuple[Behaviour, BehaviourInForce] | None] = {}
-        self._wishes: list[tuple[Person, str, int]] = []
+        self._asked: dict[str, Asked | None] = {}  # of today
+        self._wishes: dict[int, tuple[Person, str]] = {}  # by user, in the order in which they came up
         self._reported: dict[tuple[int, str], int] = {}  # (user, source) → day of the last report
         self._day = 0
         self._today = self.tally.day(0)
@@ -105,39 +106,32 @@ class Shard:
         self._end_balls(self._days.midnight(number + 1) - 1)
         self._clear(number)
         self.tally.user_days += len(self._days.people)
-        return Counter(programme for _, programme, _ in self._wishes)
+        return Counter(programme for _, programme in self._wishes.values())
 
     def _begin(self, number: int) -> None:
         self._day, self._today = number, self.tally.day(number)
         on = self._days.date_of(number)
         self._balls_max = self._rules.game_on(on).collect_balls_max
         self._on = on
-        self._in_force.clear()
-
-    def _rule(self, name: str) -> tuple[Behaviour, BehaviourInForce] | None:
-        """The behaviour with what is in force today; None where this rulebook has nothing of it."""
-        if name not in self._in_force:
-            behaviour = self._rules.behaviours.get(name)
-            rule = behaviour.on(self._on) if behaviour else None
-            self._in_force[name] = (behaviour, rule) if behaviour and rule else None
-        return self._in_force[name]
+        self._asked.clear()
 
     def _report(self, item: Item, report: Report) -> None:
-        found = self._rule(report.behaviour)
-        if found is None:
+        name = report.behaviour
+        if name not in self._asked:
+            self._asked[name] = asked_on(self._rules, name, self._on)
+        asked = self._asked[name]
+        if asked is None:
             return
-        behaviour, rule = found
         person, at = item.person, item.at
-        command = command_of(report, person, behaviour, rule, at, self._on)
+        command = command_of(report, person, asked, at, self._on)
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
             return
         self._reported[person.id, command.source] = self._day
-        self.tally.behaviour(behaviour.id)[t.ACTS] += 1
+        self.tally.behaviour(name)[t.ACTS] += 1
         self._today[t.ACTS] += 1
         if command.revision is not None:
-            name = command.source, command.activity
-            self._keeping.told(self._day, name, report.number, command.revision)
+            self._keeping.told(self._day, (command.source, command.activity), report.number, command.revision)
 
     def _look(self, item: Item, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
@@ -147,30 +141,24 @@ class Shard:
         if not figures.active >> self._day & 1:
             figures.active |= 1 << self._day
             self._today[t.OPENED] += 1
-        mine = self._forests[user]
-        if mine and look.own:
-            ripe = [ball.id for ball in mine if ball.ripens_at <= now < ball.expires_at and ball.remaining_g]
+        do, forests, balls_max = self._world.do, self._forests, self._balls_max
+        if look.own:
+            ripe = forests[user].ripe(now)[:balls_max]
             if ripe:
-                self._world.do(c.CollectEnergy("", user, user, tuple(ripe[: self._balls_max])), now)
-                self._forests[user] = [ball for ball in mine if ball.remaining_g]
+                do(c.CollectEnergy("", user, user, tuple(ripe)), now)
+                forests[user].drop_empty(ripe)
         for owner in look.forests:
-            seen = [
-                ball.id
-                for ball in self._forests[owner]
-                if ball.friends_from_at <= now < ball.expires_at
-                and ball.remaining_g > ball.floor_g
-                and not (ball.takers and any(taker[0] == user for taker in ball.takers))
-            ]
+            seen = forests[owner].left_for(user, now)
             if seen:
-                self._world.do(c.CollectEnergy("", user, owner, tuple(seen[: self._balls_max])), now)
+                do(c.CollectEnergy("", user, owner, tuple(seen[:balls_max])), now)
         if look.redeems:
             self._wish(person, now)
 
     def _wish(self, person: Person, now: int) -> None:
+        if person.id in self._wishes:
+            return
         wallet_g = self._world.state.users[person.id].wallet_g
         today = local_day(now, "UTC")
-        if any(wisher is person for wisher, _, _ in self._wishes):
-            return
         for programme in person.wishes:
             if programme in self.tally.sold_out:
                 continue
@@ -183,9 +171,8 @@ class Shard:
                 continue
             price_g = offer.energy_g(today)
             if price_g is not None and price_g <= wallet_g:
-                self._wishes.append((person, programme, now))
-                return
-            return  # saved up for: the user waits for what they want most
+                self._wishes[person.id] = person, programme
+            return  # else saved up for: the user waits for what they want most
 
     # --- the end of a day ---------------------------------------------------------------------------
 
@@ -193,7 +180,7 @@ class Shard:
         """Meet the day's wishes in the order in which they came up, as far as trees were granted (None: all)."""
         left = dict(granted) if granted is not None else None
         at = self._days.midnight(self._day + 1) - MINUTE_MS
-        for person, programme, _ in self._wishes:
+        for person, programme in self._wishes.values():
             if left is not None and programme in left:
                 if not left[programme]:
                     self.tally.unmet[programme] += 1
@@ -240,7 +227,7 @@ class Shard:
         if left:
             self._world.do(c.BookExpiry(left), self._hour)
         for ball, owner, _ in found:
-            self._forests[owner] = [one for one in self._forests[owner] if one.id != ball]
+            self._forests[owner].drop(ball)
             self._keeping.ball_ended(ball)
 
     def _clear(self, number: int) -> None:
@@ -281,7 +268,7 @@ class Shard:
 
     def _new_ball(self, ball: Ball) -> None:
         self._ends[-(-ball.expires_at // HOUR_MS)].append((ball.id, ball.owner))
-        self._forests[ball.owner].append(ball)
+        self._forests[ball.owner].add(ball)
 
     def _revised(self, event: e.ActivityRevised) -> None:
         figures = self._figures[event.user]
@@ -310,8 +297,7 @@ class Shard:
             counts[t.BALLS] += is_first
         figures.avoided_mg += event.avoided_mg
         figures.issued_g += event.energy_g
-        if ball is not None:  # it stands in the place of the one that there was
-            self._forests[ball.owner] = [one for one in self._forests[ball.owner] if one.id != ball.id]
+        if ball is not None:
             self._new_ball(ball)
 
     def _rows_of(

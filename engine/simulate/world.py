@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from engine.core.game import EVOLVE, RULES
-from engine.core.ledger import ENERGY, transfers
+from engine.core.ledger import ENERGY, MOVES, Transfer
 from engine.core.rules import RuleBook
 from engine.core.state import GAME_SHELVES, GameState, State
+
+_DECIDE = {kind: rule.decide for kind, rule in RULES.items()}
 
 
 class MemoryShelf(dict[Any, Any]):
@@ -29,6 +31,7 @@ class MemoryShelf(dict[Any, Any]):
     __slots__ = ()
 
     edit = rewrite = dict.__getitem__
+    peek = dict.get
     add = put = dict.__setitem__
 
     def remove(self, key: Any) -> None:
@@ -42,6 +45,14 @@ class MemoryShelf(dict[Any, Any]):
 
 class LawBroken(AssertionError):
     """The simulation's own books do not add up: a fault of the engine, never of the input."""
+
+
+class _Parts(NamedTuple):
+    """What is done with an event: the core evolves the rows, the auditor books, the shard counts."""
+
+    evolve: Callable[[Any, Any], None]
+    moves: Callable[[Any], list[Transfer]] | None
+    count: Callable[[Any], None] | None
 
 
 class World:
@@ -58,7 +69,7 @@ class World:
         self.refused: Counter[tuple[str, str]] = Counter()
         self.books: defaultdict[str, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._energy = self.books[ENERGY]
-        self._counts = counts
+        self._parts = {kind: _Parts(EVOLVE[kind], MOVES.get(kind), counts.get(kind)) for kind in EVOLVE}
         self._context = Context(0, rules, _draws(dice), lambda: self.next_id)
 
     def do(self, command: Any, now: int) -> Decision | None:
@@ -68,18 +79,19 @@ class World:
         kind = type(command)
         self.commands[kind] += 1
         try:
-            decision = RULES[kind].decide(self.state, command, context)
+            decision = _DECIDE[kind](self.state, command, context)
         except Rejected as refusal:
             self.refused[kind.__name__, refusal.code] += 1
             return None
-        energy = self._energy
+        state, books = self.state, self.books
         for event in decision.events:
-            EVOLVE[type(event)](self.state, event)
-            for debit, credit, asset, amount, _ in transfers(event):
-                book = energy if asset == ENERGY else self.books[asset]
-                book[debit] -= amount
-                book[credit] += amount
-            count = self._counts.get(type(event))
+            evolve, moves, count = self._parts[type(event)]
+            evolve(state, event)
+            if moves is not None:
+                for debit, credit, asset, amount, _ in moves(event):
+                    book = books[asset]
+                    book[debit] -= amount
+                    book[credit] += amount
             if count is not None:
                 count(event)
         return decision

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 from sqlalchemy import Table
@@ -13,7 +13,6 @@ from engine.core.state import GAME_SHELVES, ShelfKind
 from engine.store import tables
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +22,17 @@ class ShelfTable:
     kind: ShelfKind
     table: Table
     columns: tuple[str, ...]
-    json_places: tuple[int, ...]
+    decoders: tuple[tuple[int, Callable[[str], Any]], ...]  # of the places that hold JSON
     key_of: Callable[[Any], Any]
 
     def row(self, values: tuple[Any, ...]) -> Any:
         """The dataclass of a database row."""
-        if not self.json_places:
+        if not self.decoders:
             return self.kind.row(*values)
         decoded = list(values)
-        for place in self.json_places:
+        for place, decode in self.decoders:
             text = values[place]
-            decoded[place] = [] if text == "[]" else _decode(text)
+            decoded[place] = [] if text == "[]" else decode(text)
         return self.kind.row(*decoded)
 
     def encoder(self, columns: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
@@ -62,8 +61,13 @@ def shelf_table(kind: ShelfKind, model: type[SQLModel]) -> ShelfTable:
     columns = tuple(field.name for field in fields(kind.row))
     if set(columns) != set(table.c.keys()):
         raise TypeError(f"{kind.name}: row {columns} and table {tuple(table.c.keys())} differ")
-    places = tuple(place for place, name in enumerate(columns) if table.c[name].info.get("json"))
-    return ShelfTable(kind, table, columns, places, attrgetter(*kind.key))
+    types = get_type_hints(kind.row)
+    decoders = tuple(
+        (place, msgspec.json.Decoder(types[name]).decode)
+        for place, name in enumerate(columns)
+        if table.c[name].info.get("json")
+    )
+    return ShelfTable(kind, table, columns, decoders, attrgetter(*kind.key))
 
 
 _GAME_MODELS: Mapping[str, type[SQLModel]] = {

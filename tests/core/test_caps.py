@@ -199,4 +199,4 @@ def test_what_was_booked_without_a_cap_of_the_year_is_reversed_after_one_began()
     ],
 )
 def test_years_and_accounts_are_booked_only_where_they_are_capped(caps: Caps, more: tuple[str, ...]) -> None:
-    assert capped_periods(caps, date(2026, 12, 31), "x") == ("2026-12-31", "2026-12", *more)
+    assert capped_periods(caps, "2026-12-31", "x") == ("2026-12-31", "2026-12", *more)
