@@ -42,14 +42,11 @@ def give(
     as_json: bool,
 ) -> None:
     """Tables to the terminal or as JSON, and to the files that were asked for."""
-    from engine.simulate.comparing import difference_table
     from engine.simulate.export import write_csv, write_parquet
     from engine.simulate.page import page_of
-    from engine.simulate.tables import joined, tables_of
+    from engine.simulate.trials import all_tables, document
 
-    tables = joined([figures.label for figures in runs], [tables_of(figures) for figures in runs])
-    if found:
-        tables.insert(0, difference_table(found, [figures.label for figures in runs]))
+    tables = all_tables(runs, found)
     if csv_folder is not None:
         write_csv(tables, csv_folder)
     if parquet_folder is not None:
@@ -57,9 +54,7 @@ def give(
     if html_file is not None:
         html_file.write_text(page_of("Saxaul: what the rules do", about, runs, found), encoding="utf-8")
     if as_json:
-        from engine.simulate.tables import records
-
-        say_json({"about": list(about), "tables": {table.id: list(records(table)) for table in tables}})
+        say_json(document(runs, about, found))
         return
     _show(about, tables, len(runs) > 1)
     for target in (csv_folder, parquet_folder, html_file):

@@ -48,7 +48,11 @@ class Figures:
 
 
 def percentile_d(users: Sequence[UserFigures], percent: int) -> int | None:
-    """Days from joining to the first tree that so many per cent of all users needed at most; None: not reached yet."""
+    """Days from joining to the first tree that so many per cent of all who joined needed at most; None: not yet.
+
+    Users who joined before the first day are left out: what they had by then is not known.
+    """
+    users = [user for user in users if user.opened >= 0]
     if not users:
         return None
     reached = sorted(user.first_tree - user.opened for user in users if user.first_tree != NEVER)
@@ -77,7 +81,7 @@ def top_share(amounts: Iterable[int], percent: int = 1) -> Fraction:
 
 def returned(users: Iterable[UserFigures], after_d: int, days: int) -> tuple[int, int]:
     """(users who joined early enough, those of them who did something on the day so many days later)."""
-    asked = [user for user in users if user.opened + after_d < days]
+    asked = [user for user in users if 0 <= user.opened < days - after_d]
     return len(asked), sum(user.active >> (user.opened + after_d) & 1 for user in asked)
 
 

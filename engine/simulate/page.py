@@ -274,7 +274,7 @@ def _named(figures: Figures, behaviour: str) -> str:
 def _first_tree_chart(runs: Sequence[Figures]) -> Any:
     chart = _new(yaxis_title="% of users", xaxis_title="days", yaxis_rangemode="tozero")
     for figures in runs:
-        users = figures.tally.users
+        users = [user for user in figures.tally.users if user.opened >= 0]
         waits = [user.first_tree - user.opened for user in users if user.first_tree != t.NEVER]
         counts = [0] * max(1, figures.days)
         for wait in waits:
