@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 from engine.core.errors import Rejected
@@ -32,8 +33,10 @@ class Forecaster:
         self._days = settings.forecast_d
         self._file: Path = settings.population or SHIPPED / f"{POPULATION}.yaml"
 
-    def __call__(self, rules: RuleBook, accounts: int) -> Mapping[str, int]:
+    def __call__(self, rules: RuleBook, accounts: int, start: date) -> Mapping[str, int]:
         """Minor units by currency that the accounts' trees cost in the days of the settings; nothing for too few.
+
+        `start`: the first of those days, so that what counts from then on is what is costed.
 
         Raises Rejected(bad_population) where the settings name a file that is none.
         """
@@ -43,7 +46,9 @@ class Forecaster:
             population, _ = read_population(self._file)
         except PopulationError as problem:
             raise Rejected("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
-        population = _known_to(population, rules).model_copy(update={"represents": accounts, "stock": {}})
+        population = _known_to(population, rules).model_copy(
+            update={"represents": accounts, "stock": {}, "start": start}
+        )
         costs: Counter[str] = Counter()
         for cost in planting_cost(
             rules, population, self._days, users=min(USERS, population.users), processes=PROCESSES

@@ -69,6 +69,11 @@ class SimulationAsked(Body):
     )
     users: Annotated[int, Field(ge=1, le=USERS_MAX)] = 300
     days: Annotated[int, Field(ge=1, le=DAYS_MAX)] = 90
+    start_on: Annotated[DayText, Field(pattern=r"^20")] | None = Field(
+        None,
+        description="First day. If left out: the population's; of two rulebooks the day on which the last of "
+        "what differs begins to, where that is later.",
+    )
     runs: Annotated[int, Field(ge=1, le=RUNS_MAX)] | None = Field(
         None, description="Runs with seeds from `seed` on; two rulebooks: 3, else 1."
     )
@@ -135,7 +140,13 @@ def make_router() -> APIRouter:
         if body.population_file is None and body.population not in shipped_populations():
             raise Rejected("bad_population", known=shipped_populations())
         rulebooks = await _rulebooks(parts, body.rulebooks)
-        size = {"users": body.users, "days": body.days, "runs": runs, "seed": body.seed}
+        size = {
+            "users": body.users,
+            "days": body.days,
+            "start": body.start_on,
+            "runs": runs,
+            "seed": body.seed,
+        }
         named = {"population": body.population if body.population_file is None else "as sent", **size}
         asked = {"rulebooks": [one["name"] for one in rulebooks], **named}
         sent = {"population": body.population, "population_file": body.population_file, **size}

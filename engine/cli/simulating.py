@@ -77,6 +77,13 @@ def rules_simulate(
         int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on "
+            "which the last of what differs begins to, where that is later."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
     runs: Annotated[
         int | None,
@@ -117,11 +124,12 @@ def rules_simulate(
         books = _books(folders or [], database, stack)
         check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
-            has_more = bool(population or trace or users or days)
+            has_more = bool(population or trace or users or days or start)
             shown: _Shown | None = _replay(books, from_journal, seed, has_more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
             people = _sized(_population(population, books, bool(traces)), traces, books, users, days)
+            people = people.model_copy(update={"start": _start(people, books, bool(traces), start)})
             count = runs or (_compared_runs() if len(books) > 1 else 1)
             shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
         if shown is not None:
@@ -261,6 +269,24 @@ def _sized(
     return population.model_copy(update=update)
 
 
+def _start(
+    population: "Population", books: dict[str, tuple[Path, "RuleBook"]], is_traced: bool, named: str | None
+) -> date:
+    """The first day: as named, as traced, or late enough for the rulebooks to differ."""
+    from engine.workbench.difference import settled_on
+
+    found = _day(named, "--start")
+    if found is not None:
+        return found
+    rulebooks = [book for _, book in books.values()]
+    if is_traced or len(rulebooks) < 2:
+        return population.start
+    day = settled_on(rulebooks[0], rulebooks[1], population.start)
+    if day > population.start:
+        note(f"From {day}, when the last of what differs begins to; --start names another day.")
+    return day
+
+
 def _trace_start(population: "Population", traces: Sequence["Trace"], books: Sequence["RuleBook"]) -> date:
     """The trace's own first day; where its behaviour was not in force yet, the population's, on the same weekday."""
     first = traces[0].start
@@ -394,7 +420,7 @@ def _day(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        if len(text) == 10:
+        if len(text) == 10 and text.startswith("20"):
             return date.fromisoformat(text)
     except ValueError:
         pass

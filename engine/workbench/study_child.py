@@ -70,6 +70,7 @@ def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
     from engine.rulebook import RulebookError, load_rulebook, shipped_rules
     from engine.simulate.population import PopulationError, check_population
     from engine.simulate.trials import about_trial, compared, simulated, typical_of
+    from engine.workbench.difference import settled_on
 
     named = study["rulebooks"]
     labels = LABELS[: len(named)] if len(named) > 1 else ("the rulebook",)
@@ -91,6 +92,12 @@ def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
         except PopulationError as problem:
             raise Refused("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
         typical = typical_of(folders.values())
+    rulebooks = list(books.values())
+    if study["start"] is not None:
+        population = population.model_copy(update={"start": date.fromisoformat(study["start"])})
+    elif len(rulebooks) > 1:
+        day = settled_on(rulebooks[0], rulebooks[1], population.start)
+        population = population.model_copy(update={"start": day})
     total = population.users * population.days * study["runs"] * len(books)
     steps = _steps(total, tell)
     made = simulated(
