@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -23,13 +23,16 @@ PROCESSES = 2  # of their own: the engine's event loop goes on meanwhile
 POPULATION = "city-and-town"
 PROBLEM_CHARACTERS_MAX = 1_000
 
+Progress = Callable[[int, int], None]  # user-days that are done, and in all
+
 log = logging.getLogger(__name__)
 
 
 class Forecaster:
     """Asked for each rulebook that somebody wants to publish."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, progress: Progress = lambda done, total: None) -> None:
+        self._progress = progress
         self._days = settings.forecast_d
         self._file: Path = settings.population or SHIPPED / f"{POPULATION}.yaml"
 
@@ -50,8 +53,16 @@ class Forecaster:
             update={"represents": accounts, "stock": {}, "start": start}
         )
         costs: Counter[str] = Counter()
+        users = min(USERS, population.users)
+        done, total = 0, users * self._days
+
+        def step(user_days: int) -> None:
+            nonlocal done
+            done += user_days
+            self._progress(done, total)
+
         for cost in planting_cost(
-            rules, population, self._days, users=min(USERS, population.users), processes=PROCESSES
+            rules, population, self._days, users=users, processes=PROCESSES, progress=step
         ):
             costs[cost.currency] += cost.cost_minor
         log.info("forecast for %s: %s in %d days", rules.hash[:12], dict(costs), self._days)

@@ -208,7 +208,9 @@ def _books(
         folder = settings_with().game_rules or shipped_rules()
         return {"the rulebook": (folder, load_rulebook(folder))}
     folders = [stack.enter_context(laid_out(name, database)) for name in names]
-    labels = ["A", "B"] if len(names) > 1 else [Path(names[0]).name or folders[0].resolve().name]
+    labels = [Path(name).name or folder.resolve().name for name, folder in zip(names, folders, strict=True)]
+    if len(set(labels)) < len(labels):
+        labels = ["A", "B"]
     return {label: (folder, load_rulebook(folder)) for label, folder in zip(labels, folders, strict=True)}
 
 
@@ -406,13 +408,14 @@ def rules_report(
 
     Example: saxaul rules report --database sqlite:///saxaul.db --by rules
     """
+    from engine.simulate.trials import about_report
+
     with failures(), _named_failures():
         check_targets(csv_folder, parquet_folder, html_file)
         settings = settings_with(database)
         between = _day(first, "--from"), _day(last, "--until")
         arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES, between))
-        shown = arms[0]
-        about = [f"{shown_url(settings)}: {shown.start} to {shown.on(shown.days - 1)}"]
+        about = [shown_url(settings), *about_report(arms)]
         give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
 
 
@@ -432,17 +435,13 @@ async def _read_report(
 ) -> list["Figures"]:
     """The arms, read with the names of the rulebook in force, else of the folder."""
     from engine.clock import Clock
-    from engine.in_force import stored_files
-    from engine.publishing import current
+    from engine.publishing import rules_in_force
     from engine.reading import reading as opened
-    from engine.rulebook import load_rulebook
-    from engine.rulefiles.packing import book_of
     from engine.simulate.journal import Between
     from engine.simulate.trials import reported
 
-    async with opened(url) as db, db.snapshot() as view:
-        in_force = (await current(view, Clock().now_ms()))["in_force"]
-        kept = await stored_files(view, in_force["rulebook"]) if in_force else None
-        book = book_of(kept) if kept else load_rulebook(folder)
-        with _named_failures(), step_progress() as progress:
-            return await reported(view, book, by_rules, Between(*between), progress)
+    async with opened(url) as db:
+        book = await rules_in_force(db, folder, Clock().now_ms())
+        async with db.snapshot() as view:
+            with _named_failures(), step_progress() as progress:
+                return await reported(view, book, by_rules, Between(*between), progress)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from engine.core.canary import EVERYBODY, is_chosen
 from engine.core.units import DAY_MS, local_day, local_instant
 from engine.simulate import tally as t
 from engine.simulate.tally import NEVER, Tally, UserFigures
@@ -65,7 +66,7 @@ class Reading:
     zone: str
     days: int = 1
     groups: dict[str, Tally] = field(default_factory=dict)
-    rest: str = ALL  # the group of users of whom there is no activity
+    rest: Callable[[int], str] = lambda user: ALL  # the group of a user of whom there is no activity
     acts: dict[int, _Act] = field(default_factory=dict)  # id of activity and ball → whose it was
     users: dict[int, UserFigures] = field(default_factory=dict)
     arms: dict[int, str] = field(default_factory=dict)  # user → group of the latest activity
@@ -76,6 +77,10 @@ class Reading:
     def tally(self, group: str) -> Tally:
         """The group's tally, to count in."""
         return self.groups.setdefault(group, Tally())
+
+    def arm(self, user: int) -> str:
+        """The group of the user's latest activity, else the one that the user would be in."""
+        return self.arms.get(user) or self.rest(user)
 
     def day(self, at: int) -> int:
         """The day number of an instant."""
@@ -90,12 +95,13 @@ async def read_journal(
 ) -> Reading:
     """Everything that the database knows of the days, as tallies. Raises EmptyDatabase."""
     reading, last_at = await _begun(view, between)
-    reading.rest = "no activity" if by_rules else ALL
+    if by_rules:
+        reading.rest = await _playing_by(view, last_at)
     await _read_users(view, reading)
     await _read_acts(view, reading, by_rules, last_at)
     await _read_moves(view, reading, by_rules, progress)
     for user, figures in reading.users.items():
-        reading.tally(reading.arms.get(user, reading.rest)).users.append(figures)
+        reading.tally(reading.arm(user)).users.append(figures)
     for tally in reading.groups.values():
         tally.user_days = sum(max(0, reading.days - max(0, user.opened)) for user in tally.users)
         _count_active(tally, reading.days)
@@ -126,6 +132,25 @@ async def _begun(view: Reader, between: Between) -> tuple[Reading, int]:
     if between.last is not None:
         reading.until_ms = local_instant(last + timedelta(days=1), 0, zone)
     return reading, min(last_at, reading.until_ms - 1)
+
+
+async def _playing_by(view: Reader, at: int) -> Callable[[int], str]:
+    """The rulebook by which a user plays at the instant: who has reported nothing is in an arm too."""
+    sql = (
+        "SELECT hash, share, salt, coalesce(until_at, ?) FROM editions"
+        " WHERE state = 'approved' AND from_at <= ? ORDER BY from_at, number"
+    )
+    rows = await view.fetch(sql, EVER_MS, at)
+    for_all = [rules for rules, share, _, _ in rows if share == EVERYBODY]
+    canaries = [row for row in rows if row[1] != EVERYBODY and at < row[3]]
+
+    def rest(user: int) -> str:
+        for rules, share, salt, _ in canaries[-1:]:
+            if is_chosen(salt, share, user):
+                return rules
+        return for_all[-1] if for_all else "no activity"
+
+    return rest
 
 
 async def pages_of(view: Reader, sql: str, *others: Any) -> Any:
@@ -227,10 +252,10 @@ async def _read_moves(view: Reader, reading: Reading, by_rules: bool, progress: 
             for _, credit, asset, amount, _ in moves:
                 if asset.startswith("money:") and credit.startswith("committed:"):
                     buyer = next((_ref(giver)[1] for giver, taker, *_ in moves if taker == "redeemed"), 0)
-                    tally = reading.tally(reading.arms.get(buyer, reading.rest))
+                    tally = reading.tally(reading.arm(buyer))
                     tally.money[programme, asset.removeprefix("money:")] += amount
             if actor in reading.users:
-                reading.tally(reading.arms.get(actor, reading.rest)).commands[kind] += 1
+                reading.tally(reading.arm(actor)).commands[kind] += 1
         progress("journal", after - begun, last - begun)
 
 
@@ -243,7 +268,7 @@ def _group_of(moves: Sequence[tuple[str, str, str, int, str]], reading: Reading)
     """The group of the user whom a journal row is about, for movements that name no ball."""
     accounts = (account for move in moves for account in move[:2])
     users = (_ref(account)[1] for account in accounts if account.startswith(("carbon:", "debt:")))
-    return reading.arms.get(next(users, 0), reading.rest)
+    return reading.arm(next(users, 0))
 
 
 def _move(
@@ -265,7 +290,7 @@ def _move(
 
 def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int) -> None:
     user, change_mg = (taker[1], amount) if giver[0] == "mint" else (giver[1], -amount)
-    reading.tally(reading.arms.get(user, reading.rest)).day(day)[t.AVOIDED_MG] += change_mg
+    reading.tally(reading.arm(user)).day(day)[t.AVOIDED_MG] += change_mg
     if user in reading.users:
         reading.users[user].avoided_mg += change_mg
 
@@ -309,7 +334,7 @@ def _column(giver: str, taker: str, taker_ref: int, act: _Act | None) -> int:
 
 
 def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str) -> None:
-    group = reading.arms.get(user, reading.rest)
+    group = reading.arm(user)
     tally = reading.tally(group)
     tally.accounts["wallet"] -= amount
     tally.accounts["redeemed"] += amount

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.core.canary import EVERYBODY
 from engine.core.rules import RuleBook
 from engine.simulate.comparing import Difference, difference_table, differences
 from engine.simulate.days import Trace
@@ -87,10 +88,34 @@ async def reported(
     Raises EmptyDatabase.
     """
     read = await read_journal(view, by_rules, progress, between)
+    names = await _edition_names(view)
     return [
-        Figures(group[:12], tally, read.start, read.days, book, group)
+        Figures(names.get(group, group[:12]), tally, read.start, read.days, book, group)
         for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
     ]
+
+
+async def _edition_names(view: Reader) -> dict[str, str]:
+    """What people call the rulebooks that were in force, by hash: edition 1, edition 2 (5 %)."""
+    sql = "SELECT hash, number, share FROM editions WHERE state = 'approved' ORDER BY number"
+    found: dict[str, list[str]] = {}
+    for rules_hash, number, share in await view.fetch(sql):
+        whom = "" if share == EVERYBODY else f" ({share / 100:g} %)"
+        found.setdefault(rules_hash, []).append(f"{number}{whom}")
+    return {
+        one: ("editions " if len(all_) > 1 else "edition ") + ", ".join(all_) for one, all_ in found.items()
+    }
+
+
+def about_report(arms: Sequence[Figures]) -> list[str]:
+    """Which days a report is of, and who is in its arms."""
+    first = arms[0]
+    about = [f"{first.start} to {first.on(first.days - 1)}"]
+    if len(arms) > 1:
+        about += [
+            f"{arm.label}: {len(arm.tally.users):,} users, rulebook {arm.rules_hash[:12]}" for arm in arms
+        ]
+    return about
 
 
 def all_tables(runs: Sequence[Figures], found: Sequence[Difference] = ()) -> list[Table]:

@@ -139,6 +139,7 @@ def _steps(total: int, tell: Tell) -> Callable[[int], None]:
 def _report(study: Mapping[str, Any], tell: Tell) -> Made:
     from engine.rulebook import RulebookError, load_rulebook
     from engine.simulate.journal import EmptyDatabase
+    from engine.simulate.trials import about_report
     from engine.store.database import DatabaseAway
 
     with tempfile.TemporaryDirectory(prefix="saxaul-study-") as place:
@@ -152,8 +153,7 @@ def _report(study: Mapping[str, Any], tell: Tell) -> Made:
         raise Refused("nothing_to_report", problem=str(problem)) from problem
     except DatabaseAway as problem:
         raise Refused("unavailable") from problem
-    first = arms[0]
-    return arms, [f"{first.start} to {first.on(first.days - 1)}"], []
+    return arms, about_report(arms), []
 
 
 async def _arms(study: Mapping[str, Any], book: Any, tell: Tell) -> list[Figures]:
