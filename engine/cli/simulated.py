@@ -54,6 +54,7 @@ def give(
     parquet_folder: Path | None,
     html_file: Path | None,
     as_json: bool,
+    title: str = "Saxaul: what the rules do 规则模拟",
 ) -> None:
     """Tables to the terminal or as JSON, and to the files that were asked for."""
     from engine.simulate.export import write_csv, write_parquet
@@ -67,7 +68,7 @@ def give(
     if parquet_folder is not None:
         write_parquet(tables, parquet_folder)
     if html_file is not None:
-        html_file.write_text(page_of("Saxaul: what the rules do", about, runs, found), encoding="utf-8")
+        html_file.write_text(page_of(title, about, runs, found), encoding="utf-8")
     if as_json:
         say_json(document(runs, about, found))
         return

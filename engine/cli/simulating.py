@@ -416,7 +416,8 @@ def rules_report(
         between = _day(first, "--from"), _day(last, "--until")
         arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES, between))
         about = [shown_url(settings), *about_report(arms)]
-        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
+        title = "Saxaul: what happened 实际情况"
+        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json, title)
 
 
 def _day(text: str | None, option: str) -> date | None:

@@ -42,7 +42,7 @@ def simulated(
     progress: Progress = lambda user_days: None,
 ) -> list[list[Figures]]:
     """For each rulebook, by its label, the figures of each run; the same people and seeds for all."""
-    names = {place: about.names.en for place, about in population.places.items()}
+    names = {place: f"{about.names.en} {about.names.zh}" for place, about in population.places.items()}
     compared = list(books.values())
     made: list[list[Figures]] = []
     for label, book in books.items():

@@ -56,7 +56,11 @@ def work_out(study: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 
     runs, about, found = _simulate(study, tell) if study["kind"] == "simulation" else _report(study, tell)
     result = {"tables": _packed(json.dumps(document(runs, about, found), ensure_ascii=False, default=str))}
-    title = "Saxaul: what the rules do" if study["kind"] == "simulation" else "Saxaul: what happened"
+    title = (
+        "Saxaul: what the rules do 规则模拟"
+        if study["kind"] == "simulation"
+        else "Saxaul: what happened 实际情况"
+    )
     with suppress(ExtraMissing):
         result["page"] = _packed(page_of(title, about, runs, found))
     return result
