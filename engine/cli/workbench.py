@@ -89,6 +89,9 @@ def _tell_check(checked: "Checked") -> None:
     kinds = ("behaviours", "factors", "species", "programmes", "references", "examples")
     say(f"{report.files} files: " + ", ".join(f"{getattr(report, kind)} {kind}" for kind in kinds))
     say(f"values: {values}")
+    say(
+        f"sources: {report.confirmed} of {report.references} looked up at the source since they were written down"
+    )
     if report.ok:
         say(f"rulebook {report.hash}")
     else:
