@@ -158,11 +158,14 @@ class RulesInForce:
         """Read the editions, under the desk's lock where others write, and load what is in force now."""
         if self._is_shared:
             await reader.fetch("SELECT newest FROM edition_desk WHERE id = 1 FOR SHARE")
-        self._take(await _approved(reader))
-        current = self._for_all(now)
-        counting = [*self._canaries(now), *([current] if current else [])]
+        rows = await _approved(reader)
+        current = _for_all(rows, now)
+        counting = [*_canaries(rows, now), *([current] if current else [])]
         missing = {row.hash for row in counting} - set(self._books) - set(self.unreadable)
         await self._read({one: await stored_files(reader, one) for one in missing})
+        self._take(
+            rows
+        )  # not before the rulebooks are there: whoever reads meanwhile gets what counted so far
         self._known_until = now + LEAD_MS - 1 if self._is_shared else ALWAYS
 
     @property
@@ -185,18 +188,9 @@ class RulesInForce:
         if tuple(rows) != self._rows:
             self._rows, self._now_in_force = tuple(rows), None
 
-    def _for_all(self, now: int) -> _Row | None:
-        rows = sorted((row for row in self._rows if row.share == EVERYBODY), key=_place)
-        if not rows:
-            return None
-        return rows[max(0, bisect_right([row.from_at for row in rows], now) - 1)]
-
-    def _canaries(self, now: int) -> list[_Row]:
-        return [row for row in self._rows if row.share != EVERYBODY and row.from_at <= now < row.until_at]
-
     def _turn_to(self, now: int) -> None:
         """Work out what is in force at the instant, and for how long."""
-        current, canaries = self._for_all(now), self._canaries(now)
+        current, canaries = _for_all(self._rows, now), _canaries(self._rows, now)
         if current is None:
             if self._first is None:
                 raise RulesAway("no rulebook was ever in force")
@@ -292,6 +286,18 @@ def _matters(row: _Row, rows: Sequence[_Row], now: int) -> bool:
     if row.share == EVERYBODY:
         ends += [one.from_at for one in rows if one.share == EVERYBODY and one.from_at > row.from_at]
     return min(ends) > now - KEPT_MS
+
+
+def _for_all(rows: Sequence[_Row], now: int) -> _Row | None:
+    """The edition for everybody at the instant; before the first, the first."""
+    ordered = sorted((row for row in rows if row.share == EVERYBODY), key=_place)
+    if not ordered:
+        return None
+    return ordered[max(0, bisect_right([row.from_at for row in ordered], now) - 1)]
+
+
+def _canaries(rows: Sequence[_Row], now: int) -> list[_Row]:
+    return [row for row in rows if row.share != EVERYBODY and row.from_at <= now < row.until_at]
 
 
 def _place(row: _Row) -> tuple[int, int]:

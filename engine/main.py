@@ -215,6 +215,7 @@ async def serving(
         await upkeep.refill()
         parts = _parts(engine)
         await erase_left_over(engine.db, parts.photos)
+        stack.push_async_callback(parts.studies.close)
         listener = make_listener(settings.host, settings.port, engine.hub.limits)
         server = _Server(_uvicorn_config(settings, parts))
         await stack.enter_async_context(_running(upkeep.run()))

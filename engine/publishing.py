@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from engine.core.editions import (
 )
 from engine.core.errors import Rejected
 from engine.core.rules import RuleBook
-from engine.core.units import local_day
+from engine.core.units import DAY_MS, local_day
 from engine.deciding import Outcome
 from engine.in_force import RulesInForce, stored_files
 from engine.rulebook import RulebookError, load_rulebook, shipped_rules
@@ -46,8 +47,9 @@ from engine.store.tables import Editions
 PROBLEMS_TOLD_MAX = 50
 LOOKS_MAX = 3
 HISTORY_MAX = 1_000
+AHEAD_MAX_D = 366  # a forecast begins no later, however late the edition
 
-Forecast = Callable[[RuleBook, int], Mapping[str, int]]
+Forecast = Callable[[RuleBook, int, date], Mapping[str, int]]
 """What the trees of a rulebook are expected to cost for so many accounts, in minor units by currency.
 
 May take minutes; runs in a thread. Raises Rejected."""
@@ -242,7 +244,7 @@ class Publisher:
             rulebook = stored(book, files)
             return ProposeRulebook(key, rulebook, by, why, looked, share, wanted_at, overrides or {})
 
-        return await self._looking(book, files, command)
+        return await self._looking(book, files, command, wanted_at)
 
     async def approve(
         self, key: str | None, number: int, by: str, overrides: Mapping[str, str] | None = None
@@ -308,22 +310,27 @@ class Publisher:
         return book, files
 
     async def _looking(
-        self, book: RuleBook, files: Mapping[str, str], command: Callable[[Looked], object]
+        self,
+        book: RuleBook,
+        files: Mapping[str, str],
+        command: Callable[[Looked], object],
+        wanted_at: int | None = None,
     ) -> Outcome:
         """Submit what was seen; look again where another edition came into force meanwhile."""
-        costs = await self._costs(book)
+        now = self._now_ms()
+        costs = await self._costs(book, min(max(now, wanted_at or 0), now + AHEAD_MAX_D * DAY_MS))
         for _ in range(LOOKS_MAX):
             outcome = await self._submit(command(await self._look(book, files, costs)))
             if outcome.error is None or outcome.error.code != "rules_moved":
                 break
         return outcome
 
-    async def _costs(self, book: RuleBook) -> Mapping[str, int]:
+    async def _costs(self, book: RuleBook, from_ms: int) -> Mapping[str, int]:
         if self._forecast is None:
             return {}
         async with self._db.snapshot() as reader:
             [(accounts,)] = await reader.fetch("SELECT count(*) FROM users WHERE state = ?", "active")
-        return await asyncio.to_thread(self._forecast, book, accounts)
+        return await asyncio.to_thread(self._forecast, book, accounts, local_day(from_ms, "UTC"))
 
     async def _look(self, book: RuleBook, files: Mapping[str, str], costs: Mapping[str, int]) -> Looked:
         now = self._now_ms()

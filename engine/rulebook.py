@@ -70,7 +70,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `saxaul rules check` prints. `values` counts numbers by how sure they are; `built` is what can be used."""
+    """What `saxaul rules check` prints. `values` counts numbers by how sure they are; `built` is what can be used.
+
+    `confirmed`: how many references somebody has looked up at the source itself.
+    """
 
     hash: str | None
     problems: tuple[Problem, ...]
@@ -81,6 +84,7 @@ class Report:
     species: int
     programmes: int
     references: int
+    confirmed: int
     values: Mapping[str, int]
     examples: int
     built: Files | None = None
@@ -127,6 +131,7 @@ def check_rulebook(path: Path | None = None, today: date | None = None) -> Repor
         warnings=(*reading.warnings(), *(reading.stale(today) if today else ())),
         files=len(reading.documents),
         references=len(references.references) if references else 0,
+        confirmed=staleness.confirmed(references) if references else 0,
         values=_confidence(file for name, file in reading.models.items() if name not in OPTIONAL),
         examples=reading.examples,
         built=Files(book, reading.models) if book and not problems else None,

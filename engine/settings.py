@@ -107,6 +107,11 @@ class Settings(BaseSettings):
         25_000_000, description="Most pixels of a photo, checked before it is unpacked."
     )
     day_photos_max: int = Field(20, ge=0, description="Photos that a user may upload within 24 hours.")
+    simulation_user_days_max: int = Field(
+        600_000,
+        ge=0,
+        description="Largest simulation over HTTP: users x days x runs x rulebooks; 0 allows none.",
+    )
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")

@@ -5,7 +5,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from engine.api import activities, game, health, operator, photos, problems, reviews, rules, users, workbench
+from engine.api import (
+    activities,
+    game,
+    health,
+    operator,
+    photos,
+    problems,
+    reviews,
+    rules,
+    studies,
+    users,
+    workbench,
+)
 from engine.api.edge import Edge
 from engine.api.parts import Parts
 from engine.api.problems import Problem, refusals
@@ -47,6 +59,7 @@ def make_app(parts: Parts) -> FastAPI:
     app.include_router(operator.router)
     app.include_router(rules.router)
     app.include_router(workbench.make_router())
+    app.include_router(studies.make_router())
     app.include_router(game.router)
     app.include_router(photos.make_router())
     app.include_router(reviews.router)

@@ -20,6 +20,7 @@ from engine.realtime.socket import Front
 from engine.settings import Settings
 from engine.store.database import Database
 from engine.tally import HttpTally, JobTally
+from engine.workbench.studies import Studies
 from engine.writer import Writer
 
 Explain = Callable[[int], Awaitable[dict[str, Any] | None]]
@@ -30,6 +31,7 @@ class Parts:
     """The running engine as the HTTP edge sees it.
 
     `publisher` publishes rulebooks; `in_force` knows which edition counts (None: one rulebook for ever).
+    `studies` are simulations and reports that run apart.
     `explain` tells of one ball (None: there is none such); `routers` are those of other domains (partners);
     `front` and `counters` belong to the socket side and are only read. `is_draining` makes readiness fail.
     """
@@ -52,4 +54,5 @@ class Parts:
     http: HttpTally = field(default_factory=HttpTally)
     jobs: JobTally = field(default_factory=JobTally)
     counts: ReportCounts = field(default_factory=ReportCounts)
+    studies: Studies = field(default_factory=Studies)
     is_draining: bool = False

@@ -34,6 +34,11 @@ EDGE_CODES: dict[str, str] = {
     "rate_limited": "Too many requests; try again shortly.",
     "rulebook_broken": "The rulebook has problems; each is named with its place and a fix.",
     "too_costly": "Working this out takes more time or memory than this server spends on one request.",
+    "unknown_study": "There is no such simulation or report: it was taken away, or its time is over.",
+    "study_lost": "Another process of the engine worked on it, or this one before it was started anew; begin it again.",
+    "study_unfinished": "It has no result, or not yet; `state` says which.",
+    "charts_missing": "The page needs the extra `charts` where the engine runs: pip install 'saxaul[charts]'.",
+    "nothing_to_report": "Nothing happened in those days.",
 }
 
 STATUS: dict[str, int] = {
@@ -51,6 +56,11 @@ STATUS: dict[str, int] = {
     "rate_limited": 429,
     "rulebook_broken": 422,
     "too_costly": 422,
+    "unknown_study": 404,
+    "study_lost": 410,
+    "study_unfinished": 409,
+    "charts_missing": 404,
+    "nothing_to_report": 404,
     # every command
     "key_reused": 422,
     "bad_request": 400,

@@ -120,6 +120,7 @@ class RulebookChecked(BaseModel):
     species: int
     programmes: int
     references: int
+    confirmed: int = Field(description="References that somebody has looked up at the source itself.")
     examples: int
     values: dict[str, int] = Field(description="Numbers by how sure they are.")
     warnings: list[str]

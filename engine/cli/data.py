@@ -28,6 +28,7 @@ from engine.cli.shared import (
 if TYPE_CHECKING:
     from engine.check import Findings
     from engine.ingest.run import Plan, Summary
+    from engine.store.database import Database
 
 REJECTED = ".rejected.csv"  # what is added to a file's name for the file that names its rejected lines
 TAKEN = "taken"  # where files of a folder go when they are done
@@ -275,7 +276,13 @@ def _tell_summary(plan: "Plan", summary: "Summary") -> None:
 
 
 def explain_ball(
-    ball: Annotated[str, typer.Argument(help="The ball's id.")],
+    ball: Annotated[str | None, typer.Argument(help="The ball's id.", show_default=False)] = None,
+    edition: Annotated[
+        int | None,
+        typer.Option(
+            "--edition", min=1, help="Instead of an id: the newest ball by this edition's rulebook."
+        ),
+    ] = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -283,7 +290,7 @@ def explain_ball(
 
     You are taken for an operator: draws of today are worked out too, without showing the day's secret.
     """
-    document = run(_explain(ball, database))
+    document = run(_explain(ball, edition, database))
     if as_json:
         say_json(document)
         return
@@ -293,22 +300,38 @@ def explain_ball(
         say(line)
 
 
-async def _explain(ball: str, database: str | None) -> Mapping[str, Any]:
+async def _explain(ball: str | None, edition: int | None, database: str | None) -> Mapping[str, Any]:
     from engine.clock import Clock
     from engine.core.units import ID_MAX
     from engine.explain import explain_ball as explain
     from engine.publishing import rules_in_force
     from engine.reading import reading
 
-    if not (ball.isascii() and ball.isdecimal() and 0 < int(ball) <= ID_MAX):
+    if (ball is None) == (edition is None):
+        raise Failure("name a ball's id, or --edition NUMBER for the newest ball of an edition", Exit.USAGE)
+    if ball is not None and not (ball.isascii() and ball.isdecimal() and 0 < int(ball) <= ID_MAX):
         raise Failure(f"{ball!r} is not a ball's id, which is a whole number", Exit.USAGE)
     settings = settings_with(database)
     async with reading(settings.database_url) as db:
         rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
-        document = await explain(db, rules, int(ball), now=Clock().now_ms(), reveal_today=True)
+        found = int(ball) if ball is not None else await _newest_ball(db, edition)
+        if found is None:
+            raise Failure(f"no ball was made by the rulebook of edition {edition} in {shown_url(settings)}")
+        document = await explain(db, rules, found, now=Clock().now_ms(), reveal_today=True)
     if document is None:
         raise Failure(f"there is no ball {ball} in {shown_url(settings)}")
     return document
+
+
+async def _newest_ball(db: "Database", edition: int | None) -> int | None:
+    """The newest ball whose trace names the edition's rulebook."""
+    sql = (
+        "SELECT max(b.id) FROM balls b JOIN activities a ON a.id = b.id"
+        " JOIN editions e ON a.trace LIKE '%' || e.hash || '%' WHERE e.number = ?"
+    )
+    async with db.snapshot() as view:
+        [(found,)] = await view.fetch(sql, edition)
+    return found
 
 
 # --- check ------------------------------------------------------------------------------------------

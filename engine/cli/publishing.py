@@ -1,7 +1,7 @@
 """Commands that put rulebooks in force: publish, approve, canary, roll back; and who did what when."""
 
 import getpass
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from engine.cli.shared import (
     say_json,
     settings_with,
     shown_url,
+    step_progress,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ BudgetOption = Annotated[
     typer.Option(help="Publish although trees may cost more than is funded, for this reason (kept)."),
 ]
 EditionArgument = Annotated[int, typer.Argument(help="The edition's number (saxaul rules history).", min=1)]
+
+MOMENTS_MS = 10_000
 
 Work = Callable[["Publisher"], Awaitable["Outcome"]]
 
@@ -231,10 +234,15 @@ async def _submit(work: Work, database: str | None) -> dict[str, Any]:
 
     settings = settings_with(database)
     async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
-        try:
-            outcome = await work(Publisher(db, submit_all, Clock().now_ms, Forecaster(settings)))
-        except Rejected as refusal:
-            raise Failure(_refusal(refusal)) from refusal
+        with step_progress() as progress:
+            forecast = Forecaster(
+                settings,
+                lambda done, total: progress("Forecasting what its trees cost, user-days", done, total),
+            )
+            try:
+                outcome = await work(Publisher(db, submit_all, Clock().now_ms, forecast))
+            except Rejected as refusal:
+                raise Failure(_refusal(refusal)) from refusal
     if outcome.error is not None:
         raise Failure(_refusal(outcome.error))
     return msgspec.json.decode(outcome.data or b"{}")
@@ -305,22 +313,44 @@ def _told(facts: dict[str, Any], as_json: bool) -> bool:
 
 def _tell(facts: Mapping[str, Any]) -> None:
     whom = "all users" if facts["share_pct"] == 100 else f"canary, {facts['share_pct']:g} % of users"
-    say(
-        f"edition {facts['edition']}  {facts['state']}  {whom}  {facts['rulebook'][:12]}  ({facts['origin']})"
-    )
+    say(f"edition {facts['edition']}  {_state(facts)}  {whom}  {facts['rulebook'][:12]}  ({facts['origin']})")
     since = facts.get("from_at")
     if since is not None:
         since = "the beginning" if since.startswith("1970") else since
         say(f"  from {since}" + (f" until {facts['until_at']}" if "until_at" in facts else ""))
     elif "wanted_at" in facts:
         say(f"  wanted from {facts['wanted_at']}")
-    say(f"  proposed by {facts['proposed_by']} {facts['proposed_at']}: {facts['why']}")
-    if "approved_by" in facts:
-        say(f"  approved by {facts['approved_by']} {facts['approved_at']}")
-    if "ended_by" in facts:
-        say(f"  ended by {facts['ended_by']}: {facts['ended_why']}")
+    for line in _people(facts):
+        say(f"  {line}")
     for one in facts["overrides"]:
         say(f"  although {one['refusal']}, by {one['by']}: {one['reason']}")
+
+
+def _state(facts: Mapping[str, Any]) -> str:
+    """The state; what begins within moments, so that all nodes begin at once, counts as published."""
+    from engine.clock import Clock
+    from engine.core.units import rfc3339
+
+    is_near = facts["state"] == "planned" and facts["from_at"] <= rfc3339(Clock().now_ms() + MOMENTS_MS)
+    return "published" if is_near else facts["state"]
+
+
+def _people(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Who did what when and why; of a promotion and a rollback the reason is theirs who did it."""
+    proposed, approved = f"{facts['proposed_by']} {facts['proposed_at']}", facts.get("approved_by")
+    if facts["origin"] == "folder":
+        yield f"from the folder of the rules, {facts['proposed_at']}"
+    elif facts["origin"] == "rollback":
+        yield f"rolled back by {proposed}: {facts['why']}"
+    elif facts["origin"] == "promotion":
+        yield f"proposed by {facts['proposed_by']} as a canary"
+        yield f"promoted by {approved} {facts['approved_at']}: {facts['why']}"
+    else:
+        yield f"proposed by {proposed}: {facts['why']}"
+        if approved:
+            yield f"approved by {approved} {facts['approved_at']}"
+    if "ended_by" in facts:
+        yield f"ended by {facts['ended_by']}: {facts['ended_why']}"
 
 
 def _refusal(refusal: "Rejected") -> str:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.shared import Exit, Failure, note, say_json
+from engine.cli.shared import Exit, Failure, note, say, say_json
+from engine.cli.tables import table
 
 if TYPE_CHECKING:
     from engine.simulate.comparing import Difference
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from engine.simulate.tables import Table
 
 SHOWN_ROWS_MAX = 40
+BESIDE_MAX = 3  # runs whose columns fit beside each other
+WORDS = (
+    "run",
+    "measure",
+    "behaviour",
+    "name_zh",
+    "species",
+    "programme",
+    "place",
+    "month",
+    "command",
+    "code",
+)
 WHOLE_FROM = 1000  # from here on the terminal shows no decimals
 
 
@@ -40,55 +54,54 @@ def give(
     parquet_folder: Path | None,
     html_file: Path | None,
     as_json: bool,
+    title: str = "Saxaul: what the rules do 规则模拟",
 ) -> None:
     """Tables to the terminal or as JSON, and to the files that were asked for."""
-    from engine.simulate.comparing import difference_table
     from engine.simulate.export import write_csv, write_parquet
     from engine.simulate.page import page_of
-    from engine.simulate.tables import joined, tables_of
+    from engine.simulate.tables import behaviours_beside
+    from engine.simulate.trials import all_tables, document
 
-    tables = joined([figures.label for figures in runs], [tables_of(figures) for figures in runs])
-    if found:
-        tables.insert(0, difference_table(found, [figures.label for figures in runs]))
+    tables = all_tables(runs, found)
     if csv_folder is not None:
         write_csv(tables, csv_folder)
     if parquet_folder is not None:
         write_parquet(tables, parquet_folder)
     if html_file is not None:
-        html_file.write_text(page_of("Saxaul: what the rules do", about, runs, found), encoding="utf-8")
+        html_file.write_text(page_of(title, about, runs, found), encoding="utf-8")
     if as_json:
-        from engine.simulate.tables import records
-
-        say_json({"about": list(about), "tables": {table.id: list(records(table)) for table in tables}})
+        say_json(document(runs, about, found))
         return
-    _show(about, tables, len(runs) > 1)
+    if 1 < len(runs) <= BESIDE_MAX:
+        tables = [behaviours_beside(runs) if table.id == "behaviours" else table for table in tables]
+    _show(about, tables, [figures.label for figures in runs])
     for target in (csv_folder, parquet_folder, html_file):
         if target is not None:
             note(f"written: {target}")
 
 
-def _show(about: Sequence[str], tables: Sequence["Table"], many: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table as Shown
-
-    console = Console()
+def _show(about: Sequence[str], tables: Sequence["Table"], labels: Sequence[str]) -> None:
     for line in about:
-        console.print(line, highlight=False, markup=False)
-    for table in tables:
-        if table.id == "days" or not table.rows:
+        say(line)
+    for shown in tables:
+        if shown.id == "days" or not shown.rows:
             continue
-        wanted = [name for name in table.brief or table.columns if many or name != "run"]
-        places = [table.columns.index(name) for name in wanted]
-        shown = Shown(title=f"{table.title} {table.title_zh}", title_justify="left", title_style="bold")
-        for name in wanted:
-            is_word = name in ("measure", "behaviour", "place", "month")
-            shown.add_column(name.replace("_", " "), no_wrap=is_word, justify="left" if is_word else "right")
-        for row in table.rows[:SHOWN_ROWS_MAX]:
-            shown.add_row(*(_cell(row[place], table.id) for place in places))
-        console.print(shown, markup=False)
-        if len(table.rows) > SHOWN_ROWS_MAX:
-            console.print(f"… {len(table.rows) - SHOWN_ROWS_MAX} more rows; --csv has all")
-    console.print("Energy by day: --csv, --parquet, --html or --json.")
+        wanted = [name for name in shown.brief or shown.columns if len(labels) > 1 or name != "run"]
+        places = [shown.columns.index(name) for name in wanted]
+        rows = [[_cell(row[place], shown.id) for place in places] for row in shown.rows[:SHOWN_ROWS_MAX]]
+        words = [place for place, name in enumerate(wanted) if name not in WORDS]
+        say(f"\n{shown.title} {shown.title_zh}")
+        for line in table([[_head(name, labels) for name in wanted], *rows], right=words):
+            say(line)
+        if len(shown.rows) > SHOWN_ROWS_MAX:
+            say(f"  … {len(shown.rows) - SHOWN_ROWS_MAX} more rows; --csv has all")
+    say("\nEnergy by day: --csv, --parquet, --html or --json.")
+
+
+def _head(name: str, labels: Sequence[str]) -> str:
+    """A column's name for people: of a difference the two sides by their own names."""
+    sides = dict(zip(("a", "b"), labels, strict=False)) | {"half_width_95": "± 95 %"}
+    return sides.get(name, name.replace("_", " "))
 
 
 def _cell(cell: Any, table: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.rulebooks import IN_FORCE, laid_out
 from engine.cli.shared import (
     DatabaseOption,
     Exit,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 RUNS_MAX = 200
 PROCESSES_MAX = 256
-COMPARED_RUNS = 3
 BENCHMARKED = "first-twelve"
 
 CsvOption = Annotated[Path | None, typer.Option("--csv", help="Write every table as CSV into this folder.")]
@@ -64,9 +64,10 @@ class By(StrEnum):
 
 def rules_simulate(
     folders: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
-            help="One rulebook's folder, or two to compare (A B); the one in use if none is named."
+            help=f"One rulebook, or two to compare (A B): a folder, a hash, or {IN_FORCE}; "
+            "the engine's own folder if none is named."
         ),
     ] = None,
     population: Annotated[
@@ -77,6 +78,13 @@ def rules_simulate(
         int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on "
+            "which the last of what differs begins to, where that is later."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
     runs: Annotated[
         int | None,
@@ -104,28 +112,36 @@ def rules_simulate(
     benchmark: Annotated[
         bool, typer.Option("--benchmark", help="Print speed only: user-days a minute, commands a user-day.")
     ] = False,
+    database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a population through the rules in virtual time: energy, trees, money, fairness. Nothing real is touched.
 
-    Two folders are compared on the same people and seeds, with the difference and its noise.
+    Two rulebooks are compared on the same people and seeds, with the difference and its noise.
 
-    Example: saxaul rules simulate game_rules my_rules --users 2000 --days 90 --html report.html
+    Example: saxaul rules simulate in-force my-rules --users 500 --days 90 --html page.html
     """
-    with failures(), _named_failures():
-        books = _books(folders or [])
+    with failures(), _named_failures(), ExitStack() as stack:
+        books = _books(folders or [], database, stack)
         check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
-            has_more = bool(population or trace or users or days)
+            has_more = bool(population or trace or users or days or start)
             shown: _Shown | None = _replay(books, from_journal, seed, has_more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
             usual = "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
             people = _sized(_population(population or usual, books), traces, books, users, days)
-            count = runs or (COMPARED_RUNS if len(books) > 1 else 1)
+            people = people.model_copy(update={"start": _start(people, books, bool(traces), start)})
+            count = runs or (_compared_runs() if len(books) > 1 else 1)
             shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
         if shown is not None:
             give(*shown, csv_folder, parquet_folder, html_file, as_json)
+
+
+def _compared_runs() -> int:
+    from engine.simulate.trials import COMPARED_RUNS
+
+    return COMPARED_RUNS
 
 
 def _described(
@@ -139,13 +155,27 @@ def _described(
     as_json: bool,
 ) -> "_Shown | None":
     """What is to be shown of described or traced users; nothing where only the speed was asked for."""
+    from engine.simulate.trials import about_trial, compared, simulated, typical_of
+
     started = time.perf_counter(), sum(os.times()[:4])
-    made = _simulated(books, population, traces, seed, runs, processes)
+    rulebooks = {label: book for label, (_, book) in books.items()}
+    typical = typical_of(folder for folder, _ in books.values())
+    with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
+        made = simulated(
+            rulebooks,
+            population,
+            typical,
+            traces=traces,
+            seed=seed,
+            runs=runs,
+            processes=processes,
+            progress=progress,
+        )
     if benchmark:
         _tell_speed(made, started, processes, as_json)
         return None
     first = [figures[0] for figures in made]
-    return first, _about(population, first[0], runs, seed), _compared(made)
+    return first, about_trial(population, first[0], runs, seed), compared(made)
 
 
 @contextmanager
@@ -168,19 +198,21 @@ def _named_failures() -> Iterator[None]:
         raise Failure(str(problem)) from problem
 
 
-def _books(folders: Sequence[Path]) -> dict[str, tuple[Path, "RuleBook"]]:
-    """The rulebooks by the label that tables give them."""
+def _books(
+    names: Sequence[str], database: str | None, stack: ExitStack
+) -> dict[str, tuple[Path, "RuleBook"]]:
+    """The rulebooks by the label that tables give them, with their folders, which are there as long as the stack."""
     from engine.rulebook import load_rulebook, shipped_rules
 
-    if len(folders) > 2:
+    if len(names) > 2:
         raise Failure("at most two rulebooks are compared", Exit.USAGE)
-    for folder in folders:
-        if not folder.is_dir():
-            raise Failure(f"there is no folder {folder}", Exit.USAGE)
-    if not folders:
+    if not names:
         folder = settings_with().game_rules or shipped_rules()
         return {"the rulebook": (folder, load_rulebook(folder))}
-    labels = ["A", "B"] if len(folders) > 1 else [folders[0].resolve().name]
+    folders = [stack.enter_context(laid_out(name, database)) for name in names]
+    labels = [Path(name).name or folder.resolve().name for name, folder in zip(names, folders, strict=True)]
+    if len(set(labels)) < len(labels):
+        labels = ["A", "B"]
     return {label: (folder, load_rulebook(folder)) for label, folder in zip(labels, folders, strict=True)}
 
 
@@ -240,6 +272,24 @@ def _sized(
     return population.model_copy(update=update)
 
 
+def _start(
+    population: "Population", books: dict[str, tuple[Path, "RuleBook"]], is_traced: bool, named: str | None
+) -> date:
+    """The first day: as named, as traced, or late enough for the rulebooks to differ."""
+    from engine.workbench.difference import settled_on
+
+    found = _day(named, "--start")
+    if found is not None:
+        return found
+    rulebooks = [book for _, book in books.values()]
+    if is_traced or len(rulebooks) < 2:
+        return population.start
+    day = settled_on(rulebooks[0], rulebooks[1], population.start)
+    if day > population.start:
+        note(f"From {day}, when the last of what differs begins to; --start names another day.")
+    return day
+
+
 def _trace_start(population: "Population", traces: Sequence["Trace"], books: Sequence["RuleBook"]) -> date:
     """The trace's own first day; where its behaviour was not in force yet, the population's, on the same weekday."""
     first = traces[0].start
@@ -251,44 +301,6 @@ def _trace_start(population: "Population", traces: Sequence["Trace"], books: Seq
     moved = population.start + timedelta(days=shift)
     note(f"{first}: not all of {', '.join(behaviours)} was in force; the trace is taken to begin on {moved}")
     return moved
-
-
-def _simulated(
-    books: dict[str, tuple[Path, "RuleBook"]],
-    population: "Population",
-    traces: Sequence["Trace"],
-    seed: int,
-    runs: int,
-    processes: int | None,
-) -> list[list["Figures"]]:
-    """For each rulebook the figures of each run."""
-    from engine.simulate.figures import Figures
-    from engine.simulate.running import run as run_all
-    from engine.simulate.running import setup_of
-    from engine.simulate.typical import typical_reports
-
-    typical: dict[str, Any] = {}
-    for folder, _ in reversed(list(books.values())):
-        typical |= typical_reports(folder)
-    compared = [book for _, book in books.values()]
-    names = {place: about.names.en for place, about in population.places.items()}
-    made: list[list[Figures]] = []
-    with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
-        for label, (_, book) in books.items():
-            figures = []
-            for number in range(runs):
-                setup = setup_of(
-                    book, population, typical, compared=compared, seed=seed + number, traces=traces
-                )
-                tally = run_all(setup, processes, progress)
-                stock = dict(population.stock)
-                figures.append(
-                    Figures(
-                        label, tally, population.start, setup.days, book, book.hash, setup.scale, stock, names
-                    )
-                )
-            made.append(figures)
-    return made
 
 
 @contextmanager
@@ -336,22 +348,6 @@ def _tell_speed(
         say(f"{name:<30}{value:>14,}")
 
 
-def _about(population: "Population", figures: "Figures", runs: int, seed: int) -> list[str]:
-    who = f"{population.names.en} {population.names.zh}: {population.users:,} users"
-    when = f"{figures.start} to {figures.on(figures.days - 1)}"
-    dice = f"seed {seed}" if runs == 1 else f"seeds {seed} to {seed + runs - 1}; the tables show the first"
-    return [
-        f"{who}, {when}, {dice}",
-        f"{population.description.en} A model, not a promise: see docs/simulation.md for what it can't say.",
-    ]
-
-
-def _compared(made: Sequence[Sequence["Figures"]]) -> list["Difference"]:
-    from engine.simulate.comparing import differences
-
-    return differences(made[0], made[1]) if len(made) == 2 else []
-
-
 # --- replay and report ------------------------------------------------------------------------------
 
 
@@ -395,6 +391,12 @@ def rules_report(
     by: Annotated[
         By | None, typer.Option(help="rules: one column for each rulebook that made balls.")
     ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="First day, such as 2026-12-01; the very first if not named.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--until", help="Last day, which is part of it; the newest if not named.")
+    ] = None,
     csv_folder: CsvOption = None,
     parquet_folder: ParquetOption = None,
     html_file: HtmlOption = None,
@@ -407,26 +409,41 @@ def rules_report(
 
     Example: saxaul rules report --database sqlite:///saxaul.db --by rules
     """
+    from engine.simulate.trials import about_report
+
     with failures(), _named_failures():
         check_targets(csv_folder, parquet_folder, html_file)
         settings = settings_with(database)
-        arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES))
-        first = arms[0]
-        about = [f"{shown_url(settings)}: {first.start} to {first.on(first.days - 1)}"]
-        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json)
+        between = _day(first, "--from"), _day(last, "--until")
+        arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES, between))
+        about = [shown_url(settings), *about_report(arms)]
+        title = "Saxaul: what happened 实际情况"
+        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json, title)
 
 
-async def _read_report(url: str, folder: Path | None, by_rules: bool) -> list["Figures"]:
+def _day(text: str | None, option: str) -> date | None:
+    if text is None:
+        return None
+    try:
+        if len(text) == 10 and text.startswith("20"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise Failure(f"{option} {text[:40]!r} is no day such as 2026-12-01", Exit.USAGE)
+
+
+async def _read_report(
+    url: str, folder: Path | None, by_rules: bool, between: tuple[date | None, date | None]
+) -> list["Figures"]:
+    """The arms, read with the names of the rulebook in force, else of the folder."""
+    from engine.clock import Clock
+    from engine.publishing import rules_in_force
     from engine.reading import reading as opened
-    from engine.rulebook import load_rulebook
-    from engine.simulate.figures import Figures
-    from engine.simulate.journal import read_journal
+    from engine.simulate.journal import Between
+    from engine.simulate.trials import reported
 
-    book = load_rulebook(folder)
-    async with opened(url) as db, db.snapshot() as view:
-        with _named_failures(), step_progress() as progress:
-            read = await read_journal(view, by_rules, progress)
-    return [
-        Figures(group[:12], tally, read.start, read.days, book, group)
-        for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
-    ]
+    async with opened(url) as db:
+        book = await rules_in_force(db, folder, Clock().now_ms())
+        async with db.snapshot() as view:
+            with _named_failures(), step_progress() as progress:
+                return await reported(view, book, by_rules, Between(*between), progress)

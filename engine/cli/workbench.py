@@ -1,7 +1,6 @@
 """Commands of the product team's workbench: check, schema, explain, spread and diff of rulebooks."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.cli.rulebooks import IN_FORCE, laid_out
 from engine.cli.shared import (
     DatabaseOption,
     Exit,
@@ -16,7 +16,6 @@ from engine.cli.shared import (
     JsonOption,
     failures,
     note,
-    run,
     say,
     say_json,
     settings_with,
@@ -39,8 +38,6 @@ FolderArgument = Annotated[
 RulesOption = Annotated[
     Path | None, typer.Option("--rules", help="The rulebook's folder; the one in use if not named.")
 ]
-IN_FORCE = "in-force"
-HASH = re.compile(r"[0-9a-f]{6,64}")
 OnOption = Annotated[
     str | None, typer.Option("--on", help="The day, such as 2026-12-01; today if not named.")
 ]
@@ -92,6 +89,9 @@ def _tell_check(checked: "Checked") -> None:
     kinds = ("behaviours", "factors", "species", "programmes", "references", "examples")
     say(f"{report.files} files: " + ", ".join(f"{getattr(report, kind)} {kind}" for kind in kinds))
     say(f"values: {values}")
+    say(
+        f"sources: {report.confirmed} of {report.references} looked up at the source since they were written down"
+    )
     if report.ok:
         say(f"rulebook {report.hash}")
     else:
@@ -432,31 +432,9 @@ def _needed(folder: Path) -> Path:
 
 
 def _rulebook(name: str, database: str | None) -> "Files":
-    """The rulebook that a name stands for: a folder, else one that is kept in the database. Raises Failure."""
-    if Path(name).is_dir() or not (name == IN_FORCE or HASH.fullmatch(name)):
-        return _files(_needed(Path(name)))
-    from engine.rulefiles.packing import unpacked
-
-    texts = run(_kept(name, database))
-    if texts is None:
-        raise Failure(f"there is no folder {name}, nor is such a rulebook kept in the database", Exit.USAGE)
-    with unpacked(texts) as folder:
+    """The rulebook that a name stands for. Raises Failure."""
+    with laid_out(name, database) as folder:
         return _files(folder)
-
-
-async def _kept(name: str, database: str | None) -> "Mapping[str, str] | None":
-    """The files of a published rulebook, by the beginning of its hash; None where none or several begin so."""
-    from engine.clock import Clock
-    from engine.in_force import stored_files
-    from engine.publishing import current
-    from engine.reading import reading
-
-    async with reading(settings_with(database).database_url) as db, db.snapshot() as view:
-        if name == IN_FORCE:
-            found = (await current(view, Clock().now_ms()))["in_force"]
-            return await stored_files(view, found["rulebook"]) if found else None
-        rows = await view.fetch("SELECT hash FROM rulebooks WHERE hash >= ? AND hash < ?", name, name + "g")
-        return await stored_files(view, rows[0][0]) if len(rows) == 1 else None
 
 
 def _files(folder: Path | None) -> "Files":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from engine.rulefiles.hashing import ASIDE_FILES
 from engine.rulefiles.reading import parse_document, path_text
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -21,6 +22,9 @@ WORDS = frozenset((
     "what", "document", "link", "licence", "title", "publisher", "others_see",
 ))
 # fmt: on
+NO_RULES = ASIDE_FILES | {
+    "references.yaml"
+}  # sources, and what other schemes publish: no ball depends on them
 STARTS, ENDS = ("from", "open_on"), ("until", "close_on")
 SUMS = ("energy", "avoided", "made_of", "figures")  # where a further line changes the result of the others
 IDENTITIES = (("id",), ("region", "year", "from"), ("factor",), ("kind",), ("from_quantity",))
@@ -43,7 +47,7 @@ def edited(old: Mapping[str, str], new: Mapping[str, str], today: date) -> list[
     """
     found: list[str] = []
     for name in sorted(old):
-        if name == "references.yaml":
+        if name in NO_RULES:
             continue
         before = dict(_leaves(_tree(old[name], name), (), None))
         if name not in new:

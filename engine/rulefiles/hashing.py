@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from engine.rulefiles.scalars import Exact
 
 FORMAT = 2  # 1: without year tables, choices, measures and points
-# What changes no ball: when somebody last looked a source up, and what other schemes publish (ADR 0081).
-ASIDE_KEYS = frozenset({"confirmed_on"})
+# What changes no ball: when a source was written down and last looked up, and what other schemes publish (ADR 0081).
+ASIDE_KEYS = frozenset({"written_on", "confirmed_on"})
 ASIDE_FILES = frozenset({"published.yaml"})
 
 

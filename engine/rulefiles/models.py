@@ -93,15 +93,24 @@ class Reference(Strict):
         default=None, description="licence of the data; required for what factors use"
     )
     note: Text | None = Field(default=None, description="what a reader should know about it")
+    written_on: Day | None = Field(
+        default=None,
+        description="day on which its figures were written down here, from it or from what quotes it; the file's, "
+        "when left out",
+    )
     confirmed_on: Day | None = Field(
         default=None,
-        description="last day on which somebody saw that it still says so; the file's, when left out",
+        description="last day on which somebody opened it and saw that it still says so; the file's, when left out",
     )
 
 
 class ReferencesFile(Strict):
     """references.yaml: every source, once."""
 
+    written_on: Day | None = Field(
+        default=None,
+        description="day on which figures of all references without a day of their own were written",
+    )
     confirmed_on: Day | None = Field(
         default=None, description="last day on which all references without a day of their own were looked up"
     )

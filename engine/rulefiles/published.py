@@ -49,6 +49,10 @@ class PublishedAct(Strict):
 class PublishedFile(Strict):
     """published.yaml: what other schemes print; may be left out, and is no part of the rulebook's hash."""
 
+    written_on: Day | None = Field(
+        default=None,
+        description="day on which figures of all references without a day of their own were written",
+    )
     confirmed_on: Day | None = Field(
         default=None, description="last day on which all references without a day of their own were looked up"
     )

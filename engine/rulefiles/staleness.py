@@ -1,4 +1,4 @@
-"""What in a rulebook nobody has confirmed for a year: told as warnings, with the values that rest on it.
+"""What in a rulebook nobody has looked up for a year: told as warnings, with the values that rest on it.
 
 The day is an argument; nothing here asks for the time.
 """
@@ -21,13 +21,16 @@ STALE_AFTER_D = 365
 def stale(
     file: m.ReferencesFile | PublishedFile, models: Iterable[BaseModel], today: date
 ) -> Iterator[Finding]:
-    """A finding for each reference that was last confirmed over a year before the day, never, or after it."""
+    """A finding for each reference that nobody has looked at for over a year before the day, or only after it.
+
+    Writing a figure down is a look too, if not always at the source itself.
+    """
     resting = _resting(models)
     for name, reference in file.references.items():
-        confirmed_on = reference.confirmed_on or file.confirmed_on
+        written_on, confirmed_on = _days(file, reference)
         own = reference.confirmed_on is not None
         path = ("references", name, "confirmed_on") if own else ("references", name)
-        found = _age(confirmed_on, today)
+        found = _age(written_on, confirmed_on, today)
         if found:
             yield Finding(
                 path,
@@ -37,14 +40,29 @@ def stale(
             )
 
 
-def _age(confirmed_on: date | None, today: date) -> str:
-    """What is wrong with a day of confirmation; empty when nothing is."""
-    if confirmed_on is None:
+def confirmed(file: m.ReferencesFile | PublishedFile) -> int:
+    """How many references somebody has looked up at the source itself, whenever that was."""
+    return sum(_days(file, reference)[1] is not None for reference in file.references.values())
+
+
+def _days(file: m.ReferencesFile | PublishedFile, reference: m.Reference) -> tuple[date | None, date | None]:
+    """When it was written down, and when it was last confirmed."""
+    return reference.written_on or file.written_on, reference.confirmed_on or file.confirmed_on
+
+
+def _age(written_on: date | None, confirmed_on: date | None, today: date) -> str:
+    """What is wrong with the days of a reference; empty when nothing is."""
+    seen_on = max((day for day in (written_on, confirmed_on) if day is not None), default=None)
+    if seen_on is None:
         return "was never confirmed"
-    days = (today - confirmed_on).days
+    what = (
+        "was last confirmed" if seen_on == confirmed_on else "was never confirmed since it was written down"
+    )
+    days = (today - seen_on).days
     if days < 0:
-        return f"was confirmed on {confirmed_on}, which is after {today}"
-    return f"was last confirmed on {confirmed_on}, {days:,} days ago" if days > STALE_AFTER_D else ""
+        done = "confirmed" if seen_on == confirmed_on else "written down"
+        return f"was {done} on {seen_on}, which is after {today}"
+    return f"{what} on {seen_on}, {days:,} days ago" if days > STALE_AFTER_D else ""
 
 
 def _resting(models: Iterable[BaseModel]) -> Mapping[str, int]:

@@ -17,6 +17,33 @@ from engine.simulate.tally import NEVER, Tally, UserFigures
 RETURNS_D = (1, 7, 30)
 PERCENTILES = (10, 50, 90)
 NANO = 10**9
+MEASURES = {  # what people call them, in English and Chinese
+    "activities": ("activities", "活动数"),
+    "balls": ("energy balls", "能量球"),
+    "issued_g": ("g issued", "发放能量"),
+    "issued_a_user_day_g": ("g issued a user and day", "人均每日发放"),
+    "collected_by_owner_g": ("g collected by owners", "自己收"),
+    "collected_by_friends_g": ("g collected by friends", "好友收"),
+    "expired_g": ("g expired", "过期"),
+    "redeemed_g": ("g redeemed for trees", "兑换"),
+    "avoided_kg": ("kg CO2e avoided", "减排"),
+    "trees": ("trees", "棵树"),
+    "users_with_a_tree": ("users with a tree", "有树的人"),
+    "first_tree_p10_d": ("days to the first tree, quickest tenth", "首树天数 10 %"),
+    "first_tree_p50_d": ("days to the first tree, median", "首树天数"),
+    "first_tree_p90_d": ("days to the first tree, all but a tenth", "首树天数 90 %"),
+    "collected_gini": ("Gini of collected energy", "基尼系数"),
+    "collected_by_top_1_pct": ("% collected by the top 1 %", "前 1 % 所收"),
+}
+MINOR_DIGITS = {
+    "JPY": 0,
+    "KRW": 0,
+    "VND": 0,
+    "CLP": 0,
+    "KWD": 3,
+    "BHD": 3,
+    "TND": 3,
+}  # ISO 4217; others have 2
 
 
 @dataclass(slots=True)
@@ -47,8 +74,28 @@ class Figures:
         return round(count * self.scale)
 
 
+def measure_name(measure: str) -> tuple[str, str]:
+    """What people call a measure, in English and Chinese; money in whole units of its currency."""
+    if measure.startswith("trees_cost_"):
+        return f"{measure[11:14].upper()} for trees", "种植费用"
+    if measure.startswith("returned_after_"):
+        return f"% back after {measure.split('_')[2]} days", f"{measure.split('_')[2]} 日留存 %"
+    return MEASURES.get(measure, (measure.replace("_", " "), ""))
+
+
+def whole_units(measure: str, amount: float) -> float:
+    """Money in minor units as whole units of its currency; any other measure as it is."""
+    if not measure.startswith("trees_cost_"):
+        return amount
+    return amount / 10 ** MINOR_DIGITS.get(measure[11:14].upper(), 2)
+
+
 def percentile_d(users: Sequence[UserFigures], percent: int) -> int | None:
-    """Days from joining to the first tree that so many per cent of all users needed at most; None: not reached yet."""
+    """Days from joining to the first tree that so many per cent of all who joined needed at most; None: not yet.
+
+    Users who joined before the first day are left out: what they had by then is not known.
+    """
+    users = [user for user in users if user.opened >= 0]
     if not users:
         return None
     reached = sorted(user.first_tree - user.opened for user in users if user.first_tree != NEVER)
@@ -77,7 +124,7 @@ def top_share(amounts: Iterable[int], percent: int = 1) -> Fraction:
 
 def returned(users: Iterable[UserFigures], after_d: int, days: int) -> tuple[int, int]:
     """(users who joined early enough, those of them who did something on the day so many days later)."""
-    asked = [user for user in users if user.opened + after_d < days]
+    asked = [user for user in users if 0 <= user.opened < days - after_d]
     return len(asked), sum(user.active >> (user.opened + after_d) & 1 for user in asked)
 
 

@@ -1,7 +1,7 @@
 """The same figures from a real database: its journal's transfers, activities, links and trees, read on one snapshot.
 
 Reads only. Energy is counted on the day on which its command was committed, in the zone that most users have.
-Memory grows by some hundred bytes with every activity and user.
+Memory grows by some hundred bytes with every activity of the days that are read and with every user.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import msgspec
 
-from engine.core.units import DAY_MS, local_day
+from engine.core.canary import EVERYBODY, is_chosen
+from engine.core.units import DAY_MS, local_day, local_instant
 from engine.simulate import tally as t
 from engine.simulate.tally import NEVER, Tally, UserFigures
 from engine.store.database import Reader
@@ -22,6 +23,8 @@ from engine.store.database import Reader
 BATCH_ROWS = 4000
 ACTIVE_SOURCE_D = 7
 ALL = "all"
+EVER_MS = 2**62
+DISORDER_MS = 3_600_000  # journal ids follow the clock, give or take processes that commit at once
 
 Progress = Callable[[str, int, int], None]
 transfers_of = msgspec.json.Decoder(list[tuple[str, str, str, int, str]])
@@ -37,7 +40,15 @@ _trace = msgspec.json.Decoder(_Traced)
 
 
 class EmptyDatabase(Exception):
-    """Nothing has happened in this database yet."""
+    """Nothing has happened in this database yet, or not in the days that were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Days that are asked for, both included; None: from the very first, to the last."""
+
+    first: date | None = None
+    last: date | None = None
 
 
 @dataclass(slots=True)
@@ -55,13 +66,21 @@ class Reading:
     zone: str
     days: int = 1
     groups: dict[str, Tally] = field(default_factory=dict)
+    rest: Callable[[int], str] = lambda user: ALL  # the group of a user of whom there is no activity
     acts: dict[int, _Act] = field(default_factory=dict)  # id of activity and ball → whose it was
     users: dict[int, UserFigures] = field(default_factory=dict)
     arms: dict[int, str] = field(default_factory=dict)  # user → group of the latest activity
+    minted: set[int] = field(default_factory=set)  # balls that were there before or were counted
+    from_ms: int = 0
+    until_ms: int = EVER_MS  # no more part of it
 
     def tally(self, group: str) -> Tally:
         """The group's tally, to count in."""
         return self.groups.setdefault(group, Tally())
+
+    def arm(self, user: int) -> str:
+        """The group of the user's latest activity, else the one that the user would be in."""
+        return self.arms.get(user) or self.rest(user)
 
     def day(self, at: int) -> int:
         """The day number of an instant."""
@@ -69,41 +88,82 @@ class Reading:
 
 
 async def read_journal(
-    view: Reader, by_rules: bool, progress: Progress = lambda what, done, total: None
+    view: Reader,
+    by_rules: bool,
+    progress: Progress = lambda what, done, total: None,
+    between: Between = Between(),
 ) -> Reading:
-    """Everything that the database knows, as tallies. Raises EmptyDatabase."""
-    rows = await view.fetch(
-        "SELECT zone, count(*) FROM users GROUP BY zone ORDER BY count(*) DESC, zone LIMIT 1"
-    )
-    [(first_at, last_at)] = await view.fetch('SELECT min("at"), max("at") FROM journal')
-    if not rows or first_at is None:
-        raise EmptyDatabase("the database holds no user and no act yet; there is nothing to report")
-    zone = rows[0][0]
-    [(opened_at,)] = await view.fetch("SELECT min(opened_at) FROM users")
-    reading = Reading(local_day(min(first_at, opened_at), zone), zone)
-    reading.days = reading.day(last_at) + 1
+    """Everything that the database knows of the days, as tallies. Raises EmptyDatabase."""
+    reading, last_at = await _begun(view, between)
+    if by_rules:
+        reading.rest = await _playing_by(view, last_at)
     await _read_users(view, reading)
     await _read_acts(view, reading, by_rules, last_at)
-    await _read_moves(view, reading, progress)
+    await _read_moves(view, reading, by_rules, progress)
     for user, figures in reading.users.items():
-        reading.tally(reading.arms.get(user, ALL if not by_rules else "no activity")).users.append(figures)
+        reading.tally(reading.arm(user)).users.append(figures)
     for tally in reading.groups.values():
         tally.user_days = sum(max(0, reading.days - max(0, user.opened)) for user in tally.users)
         _count_active(tally, reading.days)
     return reading
 
 
-async def pages_of(view: Reader, sql: str) -> Any:
-    """Pages of a query that has `id > ?` and a limit; the id comes first."""
+async def _begun(view: Reader, between: Between) -> tuple[Reading, int]:
+    """How the days are numbered, and the last instant that counts. Raises EmptyDatabase."""
+    rows = await view.fetch(
+        "SELECT zone, count(*) FROM users GROUP BY zone ORDER BY count(*) DESC, zone LIMIT 1"
+    )
+    [(first_id, last_id)] = await view.fetch("SELECT min(id), max(id) FROM journal")
+    if not rows or first_id is None:
+        raise EmptyDatabase("the database holds no user and no act yet; there is nothing to report")
+    zone = rows[0][0]
+    [(first_at,)] = await view.fetch('SELECT "at" FROM journal WHERE id = ?', first_id)
+    [(last_at,)] = await view.fetch('SELECT "at" FROM journal WHERE id = ?', last_id)
+    [(opened_at,)] = await view.fetch("SELECT min(opened_at) FROM users")
+    begin, end = local_day(min(first_at, opened_at), zone), local_day(last_at, zone)
+    first, last = max(begin, between.first or begin), min(end, between.last or end)
+    if first > last:
+        raise EmptyDatabase(
+            f"nothing happened from {between.first} to {between.last}; the database holds {begin} to {end}"
+        )
+    reading = Reading(first, zone, (last - first).days + 1)
+    if between.first is not None:
+        reading.from_ms = local_instant(first, 0, zone)
+    if between.last is not None:
+        reading.until_ms = local_instant(last + timedelta(days=1), 0, zone)
+    return reading, min(last_at, reading.until_ms - 1)
+
+
+async def _playing_by(view: Reader, at: int) -> Callable[[int], str]:
+    """The rulebook by which a user plays at the instant: who has reported nothing is in an arm too."""
+    sql = (
+        "SELECT hash, share, salt, coalesce(until_at, ?) FROM editions"
+        " WHERE state = 'approved' AND from_at <= ? ORDER BY from_at, number"
+    )
+    rows = await view.fetch(sql, EVER_MS, at)
+    for_all = [rules for rules, share, _, _ in rows if share == EVERYBODY]
+    canaries = [row for row in rows if row[1] != EVERYBODY and at < row[3]]
+
+    def rest(user: int) -> str:
+        for rules, share, salt, _ in canaries[-1:]:
+            if is_chosen(salt, share, user):
+                return rules
+        return for_all[-1] if for_all else "no activity"
+
+    return rest
+
+
+async def pages_of(view: Reader, sql: str, *others: Any) -> Any:
+    """Pages of a query that has `id > ?`, further parameters and a limit; the id comes first."""
     after = -1
-    while rows := await view.fetch(sql, after, BATCH_ROWS):
+    while rows := await view.fetch(sql, after, *others, BATCH_ROWS):
         yield rows
         after = rows[-1][0]
 
 
 async def _read_users(view: Reader, reading: Reading) -> None:
-    sql = "SELECT id, province, opened_at FROM users WHERE id > ? ORDER BY id LIMIT ?"
-    async for rows in pages_of(view, sql):
+    sql = "SELECT id, province, opened_at FROM users WHERE id > ? AND opened_at < ? ORDER BY id LIMIT ?"
+    async for rows in pages_of(view, sql, reading.until_ms):
         for user, province, opened_at in rows:
             reading.users[user] = UserFigures(province or "no province", "", reading.day(opened_at))
 
@@ -111,13 +171,13 @@ async def _read_users(view: Reader, reading: Reading) -> None:
 async def _read_acts(view: Reader, reading: Reading, by_rules: bool, last_at: int) -> None:
     sql = (
         "SELECT id, user_id, behaviour, accepted_at, avoided_mg, source, trace"
-        " FROM activities WHERE id > ? ORDER BY id LIMIT ?"
+        " FROM activities WHERE id > ? AND accepted_at >= ? AND accepted_at < ? ORDER BY id LIMIT ?"
     )
     active: set[tuple[int, str]] = set()
     newest: dict[int, int] = {}
-    async for rows in pages_of(view, sql):
+    async for rows in pages_of(view, sql, reading.from_ms, reading.until_ms):
         for act, user, behaviour, at, avoided_mg, source, trace in rows:
-            group = (_trace.decode(trace).rules or "unknown") if by_rules else ALL
+            group = _group_of_trace(trace, by_rules)
             reading.acts[act] = _Act(user, behaviour, group)
             if newest.get(user, -1) < at:
                 newest[user], reading.arms[user] = at, group
@@ -134,28 +194,69 @@ async def _read_acts(view: Reader, reading: Reading, by_rules: bool, last_at: in
             reading.users[user].linked_active += (user, source) in active
 
 
-async def _read_moves(view: Reader, reading: Reading, progress: Progress) -> None:
-    [(newest,)] = await view.fetch("SELECT coalesce(max(id), 0) FROM journal")
-    sql = 'SELECT id, "at", kind, actor, transfers FROM journal WHERE id > ? ORDER BY id LIMIT ?'
-    minted: set[int] = set()
-    async for rows in pages_of(view, sql):
-        for _, at, kind, actor, transfers in rows:
+def _group_of_trace(trace: str, by_rules: bool) -> str:
+    return (_trace.decode(trace).rules or "unknown") if by_rules else ALL
+
+
+async def _earlier_acts(
+    view: Reader, reading: Reading, rows: Sequence[Any], by_rules: bool
+) -> list[list[tuple[str, str, str, int, str]]]:
+    """The transfers of journal rows; acts of days before that they are about are known from then on."""
+    moves = [transfers_of.decode(row[4]) for row in rows]
+    balls = {_ref(account) for some in moves for move in some for account in move[:2]}
+    unknown = [ball for kind, ball in balls if kind == "ball" and ball not in reading.acts]
+    if unknown and reading.from_ms:
+        sql = "SELECT id, user_id, behaviour, trace FROM activities WHERE id IN ?"
+        for act, user, behaviour, trace in await view.fetch(sql, sorted(unknown)):
+            reading.acts[act] = _Act(user, behaviour, _group_of_trace(trace, by_rules))
+            reading.minted.add(act)
+    return moves
+
+
+async def _id_before(view: Reader, at_ms: int) -> int:
+    """An id of the journal before which nothing happened at or after the instant, close to the last such."""
+    if not at_ms:
+        return -1
+    [(low, high)] = await view.fetch("SELECT min(id), max(id) + 1 FROM journal")
+    while low < high:
+        middle = (low + high) // 2
+        [(found, at)] = await view.fetch(
+            'SELECT id, "at" FROM journal WHERE id >= ? ORDER BY id LIMIT 1', middle
+        )
+        if at < at_ms - DISORDER_MS:
+            low = found + 1
+        else:
+            high = middle
+    return low - 1
+
+
+async def _read_moves(view: Reader, reading: Reading, by_rules: bool, progress: Progress) -> None:
+    after = await _id_before(view, reading.from_ms)
+    last = await _id_before(view, reading.until_ms + 2 * DISORDER_MS)
+    sql = 'SELECT id, "at", kind, actor, transfers FROM journal WHERE id > ? AND id <= ? ORDER BY id LIMIT ?'
+    begun = after
+    while rows := await view.fetch(sql, after, last, BATCH_ROWS):
+        after = rows[-1][0]
+        for (_, at, kind, actor, _), moves in zip(
+            rows, await _earlier_acts(view, reading, rows, by_rules), strict=True
+        ):
+            if not reading.from_ms <= at < reading.until_ms:
+                continue
             day = reading.day(at)
             if actor in reading.users and day >= 0:
                 reading.users[actor].active |= 1 << day
-            moves = transfers_of.decode(transfers)
             programme = next((credit[5:] for _, credit, *_ in moves if credit.startswith("sold:")), "unknown")
             group = _group_of(moves, reading)
             for move in moves:
-                _move(reading, move, day, minted, programme, group)
+                _move(reading, move, day, programme, group)
             for _, credit, asset, amount, _ in moves:
                 if asset.startswith("money:") and credit.startswith("committed:"):
                     buyer = next((_ref(giver)[1] for giver, taker, *_ in moves if taker == "redeemed"), 0)
-                    tally = reading.tally(reading.arms.get(buyer, ALL))
+                    tally = reading.tally(reading.arm(buyer))
                     tally.money[programme, asset.removeprefix("money:")] += amount
             if actor in reading.users:
-                reading.tally(reading.arms.get(actor, ALL)).commands[kind] += 1
-        progress("journal", rows[-1][0], newest)
+                reading.tally(reading.arm(actor)).commands[kind] += 1
+        progress("journal", after - begun, last - begun)
 
 
 def _ref(account: str) -> tuple[str, int]:
@@ -167,14 +268,13 @@ def _group_of(moves: Sequence[tuple[str, str, str, int, str]], reading: Reading)
     """The group of the user whom a journal row is about, for movements that name no ball."""
     accounts = (account for move in moves for account in move[:2])
     users = (_ref(account)[1] for account in accounts if account.startswith(("carbon:", "debt:")))
-    return reading.arms.get(next(users, 0), ALL)
+    return reading.arm(next(users, 0))
 
 
 def _move(
     reading: Reading,
     move: tuple[str, str, str, int, str],
     day: int,
-    minted: set[int],
     programme: str,
     group: str,
 ) -> None:
@@ -185,12 +285,12 @@ def _move(
     elif asset == "energy" and giver[0] == "wallet":
         _redeemed(reading, giver[1], amount, day, programme)
     elif asset == "energy":
-        _energy(reading, giver, taker, amount, day, minted, group)
+        _energy(reading, giver, taker, amount, day, group)
 
 
 def _avoided(reading: Reading, giver: tuple[str, int], taker: tuple[str, int], amount: int, day: int) -> None:
     user, change_mg = (taker[1], amount) if giver[0] == "mint" else (giver[1], -amount)
-    reading.tally(reading.arms.get(user, ALL)).day(day)[t.AVOIDED_MG] += change_mg
+    reading.tally(reading.arm(user)).day(day)[t.AVOIDED_MG] += change_mg
     if user in reading.users:
         reading.users[user].avoided_mg += change_mg
 
@@ -201,7 +301,6 @@ def _energy(
     taker: tuple[str, int],
     amount: int,
     day: int,
-    minted: set[int],
     group: str,
 ) -> None:
     """Grams count for the group of their ball; where no ball is named (expired or debt, reversed), for `group`."""
@@ -211,12 +310,12 @@ def _energy(
     tally.accounts[giver[0]] -= amount
     tally.accounts[taker[0]] += amount
     column = _column(giver[0], *taker, act)
-    is_new = giver[0] == "mint" and taker[1] not in minted
+    is_new = giver[0] == "mint" and taker[1] not in reading.minted
     for row in [tally.day(day)] + ([tally.behaviour(act.behaviour)] if act else []):
         row[column] += amount
         row[t.BALLS] += is_new
     if giver[0] == "mint":
-        minted.add(taker[1])
+        reading.minted.add(taker[1])
         if act and act.user in reading.users:
             reading.users[act.user].issued_g += amount
     if taker[0] in ("wallet", "debt") and taker[1] in reading.users:
@@ -235,7 +334,7 @@ def _column(giver: str, taker: str, taker_ref: int, act: _Act | None) -> int:
 
 
 def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str) -> None:
-    group = reading.arms.get(user, ALL)
+    group = reading.arm(user)
     tally = reading.tally(group)
     tally.accounts["wallet"] -= amount
     tally.accounts["redeemed"] += amount

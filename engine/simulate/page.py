@@ -9,7 +9,7 @@ from typing import Any
 from engine.simulate import tally as t
 from engine.simulate.comparing import Difference
 from engine.simulate.export import ExtraMissing
-from engine.simulate.figures import Figures, measures
+from engine.simulate.figures import Figures, measure_name, measures, whole_units
 from engine.simulate.tables import Cell, Table, tables_of
 
 COLOURS = ("#2f7d4f", "#d98e04", "#3c6e9f", "#a34a3a", "#7a5c99", "#5c8a8a", "#b06d8c", "#7d7d2f")
@@ -35,6 +35,8 @@ table{border-collapse:collapse;width:100%;font-size:.88rem;font-variant-numeric:
 th,td{padding:6px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 th{color:var(--soft);font-weight:600}th:first-child,td:first-child,.text{text-align:left}
 tr:last-child td{border-bottom:0}details{margin:10px 0}summary{cursor:pointer;color:var(--leaf)}
+.name{white-space:normal;min-width:8.5em}
+@media(max-width:480px){th,td{padding:5px 6px;font-size:.8rem}h1{font-size:1.35rem}.chart{padding:2px}}
 .yes{color:#9a6200;font-weight:600}
 """
 
@@ -84,55 +86,54 @@ def _head(title: str, title_zh: str, line: str) -> str:
     return f"<h2>{_text(title)} <span lang='zh'>{_text(title_zh)}</span></h2><p>{_text(line)}</p>"
 
 
+TILES = (
+    "issued_g", "issued_a_user_day_g", "collected_by_owner_g", "collected_by_friends_g", "expired_g", "trees",
+    "first_tree_p50_d", "avoided_kg", "collected_gini",
+)  # fmt: skip
+
+
 def _tiles(runs: Sequence[Figures]) -> str:
     facts = [measures(figures) for figures in runs]
-    names = {
-        "issued_g": "g issued 发放能量",
-        "collected_by_owner_g": "g collected by owners 自己收",
-        "collected_by_friends_g": "g collected by friends 好友收",
-        "expired_g": "g expired 过期",
-        "trees": "trees 棵树",
-        "first_tree_p50_d": "days to the first tree, median 首树天数",
-        "avoided_kg": "kg CO2e avoided 减排",
-        "collected_gini": "Gini of collected energy 基尼系数",
-    }
-    names |= {
-        name: f"{name[11:14].upper()} for trees 种植费用"
-        for name in facts[0]
-        if name.startswith("trees_cost_")
-    }
+    money = dict.fromkeys(name for fact in facts for name in fact if name.startswith("trees_cost_"))
     tiles = []
-    for name, label in names.items():
-        shown = [_shown(name, fact.get(name)) for fact in facts]
+    for name in (*TILES, *money):
+        rest = 0 if name in money else None
+        shown = [_shown(name, fact.get(name, rest)) for fact in facts]
         others = "".join(
             f"<small>{_text(one.label)}: {value}</small>"
             for one, value in zip(runs[1:], shown[1:], strict=True)
         )
+        label = " ".join(measure_name(name))
         tiles.append(f"<div class='tile'><b>{shown[0]}</b><span>{_text(label)}</span>{others}</div>")
-    return f"<div class='tiles'>{''.join(tiles)}</div>"
+    others = ", ".join(run.label for run in runs[1:])
+    note = f"<p>Large: {_text(runs[0].label)}; below it: {_text(others)}.</p>" if others else ""
+    return f"{note}<div class='tiles'>{''.join(tiles)}</div>"
 
 
 def _shown(name: str, value: float | int | None) -> str:
     if value is None:
         return "not yet"
-    if name.endswith("_minor"):
-        return f"{value / 100:,.2f}"
+    if name.startswith("trees_cost_"):
+        return f"{whole_units(name, value):,.2f}"
     return f"{value:,}"
 
 
 def _differences(found: Sequence[Difference], a: str, b: str) -> str:
     rows = []
     for one in found:
-        noise = "one run" if one.half_width is None else f"± {_number(one.half_width)}"
+        before, after, gap = (whole_units(one.measure, value) for value in (one.a, one.b, one.mean))
+        half = one.half_width
+        noise = "one run" if half is None else f"± {_number(whole_units(one.measure, half))}"
         share = f"{one.mean * 100 / one.a:+.1f} %" if one.a else ""
         mark = " class='yes'" if one.sure else ""
-        cells = (_number(one.a), _number(one.b), _number(one.mean, "+"), noise, share)
+        cells = (_number(gap, "+"), noise, share, _number(before), _number(after))
+        name, name_zh = measure_name(one.measure)
         rows.append(
-            f"<tr><td>{_text(one.measure)}</td>"
+            f"<tr><td class='name'>{_text(name)} <span lang='zh'>{_text(name_zh)}</span></td>"
             + "".join(f"<td{mark}>{cell}</td>" for cell in cells)
             + "</tr>"
         )
-    head = "".join(f"<th>{_text(name)}</th>" for name in ("measure", a, b, "difference", "noise", f"of {a}"))
+    head = "".join(f"<th>{_text(name)}</th>" for name in ("measure", "difference", "noise", f"of {a}", a, b))
     return f"<div class='wide'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
 
 
@@ -189,6 +190,9 @@ def _new(**layout: Any) -> Any:
         hovermode="x unified",
         **layout,
     )
+    figure.update_xaxes(
+        ticks="outside", ticklen=6, tickcolor="rgba(0,0,0,0)"
+    )  # clear of the other axis's zero
     return figure
 
 
@@ -205,7 +209,7 @@ def _charts(runs: Sequence[Figures]) -> list[tuple[str, str, str, Any]]:
             )
         )
     charts += [
-        ("By behaviour", "按行为", "Grams issued over the whole run.", _behaviour_chart(runs)),
+        ("By behaviour", "按行为", "Grams issued over all days.", _behaviour_chart(runs)),
         (
             "The first tree",
             "第一棵树",
@@ -215,7 +219,7 @@ def _charts(runs: Sequence[Figures]) -> list[tuple[str, str, str, Any]]:
         (
             "Trees by month and species",
             "各月树种",
-            "Trees redeemed, as of the real users.",
+            "Trees redeemed, of all users that the run stands for.",
             _tree_chart(runs),
         ),
         (
@@ -246,35 +250,51 @@ def _flow_chart(figures: Figures) -> Any:
 
 
 def _behaviour_chart(runs: Sequence[Figures]) -> Any:
-    chart = _new(barmode="group", xaxis_title="g")
-    totals = {
-        name: max(figures.tally.behaviours.get(name, t.new_row())[t.ISSUED] for figures in runs)
-        for figures in runs
-        for name in figures.tally.behaviours
+    """Grams in all; of arms of unequal size, a user and day."""
+    days = [figures.tally.user_days or 1 for figures in runs]
+    is_alike = len(set(days)) == 1
+    chart = _new(barmode="group", xaxis_title="g" if is_alike else "g a user and day")
+    values = {
+        name: [
+            figures.tally.behaviours.get(name, t.new_row())[t.ISSUED] / (1 if is_alike else many)
+            for figures, many in zip(runs, days, strict=True)
+        ]
+        for name in {name for figures in runs for name in figures.tally.behaviours}
     }
-    names = sorted(totals, key=lambda name: (totals[name], name))[-BEHAVIOURS_SHOWN:]
-    for figures in runs:
-        labels = [_named(figures, name) for name in names]
-        values = [figures.tally.behaviours.get(name, t.new_row())[t.ISSUED] for name in names]
-        chart.add_bar(x=values, y=labels, orientation="h", name=figures.label)
+    names = sorted(values, key=lambda name: (max(values[name]), name))[-BEHAVIOURS_SHOWN:]
+    for place in reversed(range(len(runs))):  # drawn from below, so that the first run stands above
+        labels = [_named(runs, name) for name in names]
+        chart.add_bar(
+            x=[round(values[name][place], 3) for name in names],
+            y=labels,
+            orientation="h",
+            name=runs[place].label,
+            marker={"color": _colour(place)},
+        )
     chart.update_layout(
         hovermode="y unified",
-        height=max(340, 60 + 30 * len(names) * len(runs)),
+        height=max(340, 80 + max(42, 24 * len(runs)) * len(names)),
         yaxis={"automargin": True},
         showlegend=len(runs) > 1,
+        legend={"traceorder": "reversed"},
     )
     return chart
 
 
-def _named(figures: Figures, behaviour: str) -> str:
-    known = figures.rules.behaviours.get(behaviour)
+def _colour(run: int) -> str:
+    """The colour that a run has in all charts."""
+    return COLOURS[run % len(COLOURS)]
+
+
+def _named(runs: Sequence[Figures], behaviour: str) -> str:
+    known = next((run.rules.behaviours[behaviour] for run in runs if behaviour in run.rules.behaviours), None)
     return f"{known.names.get('en', behaviour)}<br>{known.names.get('zh', '')}" if known else behaviour
 
 
 def _first_tree_chart(runs: Sequence[Figures]) -> Any:
     chart = _new(yaxis_title="% of users", xaxis_title="days", yaxis_rangemode="tozero")
     for figures in runs:
-        users = figures.tally.users
+        users = [user for user in figures.tally.users if user.opened >= 0]
         waits = [user.first_tree - user.opened for user in users if user.first_tree != t.NEVER]
         counts = [0] * max(1, figures.days)
         for wait in waits:
@@ -318,7 +338,7 @@ def _lorenz_chart(runs: Sequence[Figures]) -> Any:
     chart.add_scatter(
         x=[0, 100], y=[0, 100], mode="lines", name="equal", line={"color": "#b9c4bd", "dash": "dot"}
     )
-    for figures in runs:
+    for number, figures in enumerate(runs):
         amounts = sorted(user.collected_g for user in figures.tally.users)
         total, count = sum(amounts) or 1, len(amounts) or 1
         shares, sum_g = [0.0], 0
@@ -328,7 +348,8 @@ def _lorenz_chart(runs: Sequence[Figures]) -> Any:
             if place * 100 // count > (place - 1) * 100 // count:
                 points.append(round(place * 100 / count, 2))
                 shares.append(round(sum_g * 100 / total, 3))
-        chart.add_scatter(x=points, y=shares, mode="lines", name=figures.label)
+        line = {"color": _colour(number)}
+        chart.add_scatter(x=points, y=shares, mode="lines", name=figures.label, line=line)
     return chart
 
 

@@ -60,9 +60,34 @@ def joined(labels: Sequence[str], many: Sequence[Sequence[Table]]) -> list[Table
 def _side_by_side(labels: Sequence[str], parts: Sequence[Table]) -> Table:
     names = list(dict.fromkeys(name for part in parts for name, _ in part.rows))
     values = [dict(part.rows) for part in parts]
-    rows: list[tuple[Cell, ...]] = [(name, *(known.get(name) for known in values)) for name in names]
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(known.get(name, 0 if name.startswith("trees_cost_") else None) for known in values))
+        for name in names
+    ]
     columns = ("measure", *labels) if len(labels) > 1 else parts[0].columns
     return Table(parts[0].id, parts[0].title, parts[0].title_zh, columns, rows)
+
+
+def behaviours_beside(runs: Sequence[Figures]) -> Table:
+    """Energy by behaviour with a column for each run, in all and a user and day, so that small arms compare too."""
+    issued: dict[str, list[int]] = {}
+    for place, figures in enumerate(runs):
+        for name, row in figures.tally.behaviours.items():
+            issued.setdefault(name, [0] * len(runs))[place] = row[t.ISSUED]
+    rows: list[tuple[Cell, ...]] = []
+    for name, grams in sorted(issued.items(), key=lambda item: (-max(item[1]), item[0])):
+        known = next((run.rules.behaviours[name] for run in runs if name in run.rules.behaviours), None)
+        days = [run.tally.user_days or 1 for run in runs]
+        shares = [round(one / many, 3) for one, many in zip(grams, days, strict=True)]
+        rows.append((name, known.names.get("zh", name) if known else name, *grams, *shares))
+    labels = [run.label for run in runs]
+    columns = (
+        "behaviour",
+        "name_zh",
+        *(f"{one}, g" for one in labels),
+        *(f"{one}, g/user-day" for one in labels),
+    )
+    return Table("behaviours", "Energy issued by behaviour", "按行为", columns, rows)
 
 
 def _summary(figures: Figures) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 from engine.rulebook import Files, Report, check_rulebook
 from engine.workbench.spread import spreads
 
-COUNTED = ("files", "behaviours", "factors", "species", "programmes", "references", "examples")
+COUNTED = ("files", "behaviours", "factors", "species", "programmes", "references", "confirmed", "examples")
 PROBLEM = ("file", "line", "path", "found", "expected", "fix")
 
 

@@ -25,10 +25,10 @@ def work_out(job: Mapping[str, Any]) -> dict[str, Any]:
 
     today = date.fromisoformat(job["today"])
     with tempfile.TemporaryDirectory(prefix="saxaul-rules-") as place:
-        after = _laid_out(job["after"], Path(place, "after"), job["folder"])
+        after = laid_out(job["after"], Path(place, "after"), job["folder"])
         if job["job"] == "check":
             return check(after, today).document()
-        before = _laid_out(job["before"], Path(place, "before"), job["folder"])
+        before = laid_out(job["before"], Path(place, "before"), job["folder"])
         sides = []
         for side, folder in (("before", before), ("after", after)):
             try:
@@ -39,7 +39,7 @@ def work_out(job: Mapping[str, Any]) -> dict[str, Any]:
         return document(*difference(sides[0], sides[1], today))
 
 
-def _laid_out(files: Mapping[str, str] | None, place: Path, folder: str | None) -> Path | None:
+def laid_out(files: Mapping[str, str] | None, place: Path, folder: str | None) -> Path | None:
     """Files that were sent, as a folder; none sent: the folder of the engine."""
     if files is None:
         return Path(folder) if folder else None
@@ -53,19 +53,19 @@ def _laid_out(files: Mapping[str, str] | None, place: Path, folder: str | None) 
     return place
 
 
-def _limit() -> None:
+def limit(memory_bytes_max: int = MEMORY_BYTES_MAX, cpu_s_max: int = CPU_S_MAX) -> None:
     """Less memory and time than would hurt the machine, where the system can hold a process to it."""
     try:
         import resource
     except ImportError:  # not on this system; the parent's patience is the limit
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s_max, cpu_s_max))
 
 
 def main() -> None:
     """One job in, one result out."""
-    _limit()
+    limit()
     result = work_out(json.load(sys.stdin))
     sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str))
 

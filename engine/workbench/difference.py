@@ -114,6 +114,18 @@ def compare(before: RuleBook, after: RuleBook, today: date) -> Comparison:
     )
 
 
+def settled_on(before: RuleBook, after: RuleBook, first: date) -> date:
+    """The day on which the last value that changes begins to, or `first` where that is later or nothing changes."""
+    comparison = compare(before, after, first)
+    begun = [change.from_on for change in comparison.changes if change.kind == "value"]
+    begun += [
+        one.since
+        for one in (*comparison.added, *comparison.removed)
+        if one.since and one.thing != "reference"
+    ]
+    return max((first, *begun))
+
+
 def _presence(key: Thing, thing: Any, today: date) -> Presence:
     """References and factors count for nothing by themselves; their use shows in what uses them."""
     history = getattr(thing, "history", None)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.rulebook import shipped_rules
 from engine.rulefiles.edited import edited
-from engine.rulefiles.packing import packed
+from engine.rulefiles.packing import book_of, packed
 from tests.rules.pack import SAVING, Pack
 
 TODAY = date(2023, 6, 15)
@@ -179,3 +180,15 @@ def test_a_later_value_is_found_exactly_where_it_reaches_back(day: date, value: 
     new = {"species/shrub.yaml": "energy_g:\n" + line.format(more=f"  {day}: {{value: {value}}}\n")}
     assert bool(edited(old, new, TODAY)) == (day < TODAY)
     assert bool(edited(new, old, TODAY)) == (day <= TODAY)
+
+
+def test_what_others_publish_may_be_learnt_anew() -> None:
+    """No ball depends on published.yaml: it may change, come and go."""
+    before = packed(shipped_rules())
+    name = "published.yaml"
+    changed = before | {name: before[name].replace("written_on", "confirmed_on").replace("144", "145")}
+    without = {path: text for path, text in before.items() if path != name}
+    for after in (changed, without):
+        assert book_of(after).hash == book_of(before).hash
+        assert edited(before, after, TODAY) == []
+    assert edited(without, before, TODAY) == []

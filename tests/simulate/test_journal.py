@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.reading import reading
 from engine.simulate import tally as t
-from engine.simulate.journal import ALL, EmptyDatabase, read_journal
+from engine.simulate.figures import percentile_d
+from engine.simulate.journal import ALL, Between, EmptyDatabase, read_journal
 from engine.simulate.replay import real_days, replayed
 from tests.cli.conftest import run_saxaul
 from tests.cli.world import build
@@ -76,6 +78,39 @@ async def test_two_arms_of_a_canary_are_told_apart(tmp_path: Path) -> None:
         assert sum(arm.total(column) for arm in arms.values()) == whole.total(column), t.COLUMNS[column]
     assert 0 < canary.total(t.ISSUED) < whole.total(t.ISSUED)
     assert sum(len(arm.users) for arm in arms.values()) == len(whole.users)
+
+
+@pytest.mark.parametrize("by_rules", [False, True])
+async def test_days_read_one_by_one_make_the_whole(database_url: str, by_rules: bool) -> None:
+    await build(database_url)
+    async with reading(database_url) as db, db.snapshot() as view:
+        whole = await read_journal(view, by_rules)
+        days = [whole.start + timedelta(days=number) for number in range(whole.days)]
+        ones = [await read_journal(view, by_rules, between=Between(day, day)) for day in days]
+        rest = await read_journal(view, by_rules, between=Between(days[1], None))
+        with pytest.raises(EmptyDatabase, match="nothing happened from"):
+            await read_journal(view, by_rules, between=Between(days[-1] + timedelta(days=1), None))
+    assert len(days) > 3
+    columns = [column for column in range(len(t.COLUMNS)) if column != t.OPENED]
+    for number, one in enumerate(ones):
+        assert (one.start, one.days) == (days[number], 1)
+        assert all(tally.days.keys() <= {0} for tally in one.groups.values())
+        for column in columns:
+            there = sum(tally.total(column) for tally in one.groups.values())
+            assert there == sum(tally.day(number)[column] for tally in whole.groups.values()), (
+                number,
+                column,
+            )
+    for name in {name for tally in whole.groups.values() for name in tally.behaviours}:
+        for column in columns:
+            parts = sum(tally.behaviour(name)[column] for one in ones for tally in one.groups.values())
+            assert parts == sum(tally.behaviour(name)[column] for tally in whole.groups.values()), (
+                name,
+                column,
+            )
+    assert sum(user.opened < 0 for user in rest.users.values()) > 0
+    joined = [user for tally in rest.groups.values() for user in tally.users if user.opened >= 0]
+    assert percentile_d([*joined, *rest.users.values()], 50) == percentile_d(joined, 50)
 
 
 async def test_an_empty_database_says_so(sqlite_url: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -311,11 +312,34 @@ async def test_refusals_leave_what_is_in_force(database_url: str) -> None:
         await made.sound()
 
 
+async def test_nobody_who_reads_waits_for_a_rulebook_that_is_being_loaded(database_url: str) -> None:
+    """Approved from a command line beside the engine, which then has to read the files: what counted goes on."""
+    async with game(database_url) as made:
+        engine = made.engine
+        before = engine.rules
+        beside = Publisher(
+            engine.db, engine.writer.submit_all, engine.clock.now_ms
+        )  # keeps nothing for the engine
+        told = reply(await beside.propose(None, with_cap(200), "lin", "w", share=500))
+        reply(await beside.approve(None, told["edition"], "ana"))
+        made.wait()
+        looks = asyncio.create_task(made.do(LookAtEditions()))
+        read = 0
+        while not looks.done():
+            assert engine.rules is before and engine.in_force.of(7, engine.clock.now_ms())
+            read += 1
+            await asyncio.sleep(0.001)
+        await looks
+        assert read > 50  # reading a rulebook takes much longer than fifty such looks
+        canary = engine.in_force.at(engine.clock.now_ms()).canary
+        assert canary is not None and canary.edition == told["edition"]
+
+
 async def test_the_forecast_is_held_against_what_commitments_hold(database_url: str) -> None:
     """A real forecast, if a simple one: each user plants a tree of every open programme."""
     async with game(database_url) as made:
 
-        def forecast(rules: RuleBook, accounts: int) -> dict[str, int]:
+        def forecast(rules: RuleBook, accounts: int, start: date) -> dict[str, int]:
             costs: dict[str, int] = {}
             for programme in rules.programmes.values():
                 price = programme.unit_price_minor(today()) or 0
@@ -327,7 +351,7 @@ async def test_the_forecast_is_held_against_what_commitments_hold(database_url: 
         outcome = await publisher.propose(None, with_cap(200), "lin", "w")
         assert outcome.error is not None and outcome.error.code == "over_budget"
         lacking = outcome.error.fields["lacking"]["CNY"]
-        assert lacking == {"cost_minor": forecast(engine.rules, 0)["CNY"], "funded_minor": 0}
+        assert lacking == {"cost_minor": forecast(engine.rules, 0, today())["CNY"], "funded_minor": 0}
         await made.do(FundProgramme(None, OFFER, "Fund", "CNY", 738, lacking["cost_minor"]))
         assert reply(await publisher.propose(None, with_cap(200), "lin", "w"))["state"] == "proposed"
 

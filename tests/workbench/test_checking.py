@@ -45,6 +45,20 @@ def test_the_files_day_holds_for_those_without_their_own(pack: Pack) -> None:
     assert check_rulebook(pack.folder).warnings == (), "without a day nothing is too old"
 
 
+def test_written_down_is_not_confirmed(pack: Pack) -> None:
+    """Both keep a reference from being stale for a year, and are told apart."""
+    pack.add("references.yaml", "written_on: 2025-11-01\n" + FILES["references.yaml"])
+    assert stale(pack, date(2026, 11, 1)) == []
+    assert check_rulebook(pack.folder, CONFIRMED).confirmed == 0
+    [old] = stale(pack, CONFIRMED)
+    assert "'scheme' was never confirmed since it was written down on 2025-11-01, 387 days ago" in old
+    pack.edit("references.yaml", "licence: CC0", "licence: CC0, confirmed_on: 2026-11-20")
+    assert stale(pack, CONFIRMED) == [] and check_rulebook(pack.folder, CONFIRMED).confirmed == 1
+    before = check_rulebook(pack.folder).hash
+    pack.edit("references.yaml", "written_on: 2025-11-01", "written_on: 2025-11-02")
+    assert check_rulebook(pack.folder).hash == before, "no ball depends on it"
+
+
 def test_a_stale_rulebook_can_still_be_used(pack: Pack) -> None:
     checked = check(pack.folder, date(2040, 1, 1))
     assert checked.ok and checked.warnings

@@ -60,7 +60,7 @@ def test_an_unknown_behaviour_is_refused(shipped: Files) -> None:
 def test_published_figures_change_no_hash_and_must_be_sound(own_copy: Pack) -> None:
     before = own_copy.load().hash
     own_copy.edit("published.yaml", "value: 45.72", "value: 50")
-    own_copy.edit("references.yaml", "confirmed_on: 2026-11-23", "confirmed_on: 2026-11-24")
+    own_copy.edit("references.yaml", "written_on: 2026-11-25", "confirmed_on: 2026-11-24")
     assert own_copy.load().hash == before
     own_copy.edit("published.yaml", "value: 449, counts: avoided", "value: 449, counts: points")
     own_copy.edit("published.yaml", "references: [xianyu-2023]", "references: [nobody]")
