@@ -43,7 +43,9 @@ def audits(world: World, order: int) -> list[Any]:
 def test_counts_are_planned_in_the_first_and_third_autumn() -> None:
     world = world_of()
     order = monitored(world)
-    assert [(row.stage, row.figure, row.opens_on, row.due_on, row.band_bp) for row in audits(world, order)] == [
+    assert [
+        (row.stage, row.figure, row.opens_on, row.due_on, row.band_bp) for row in audits(world, order)
+    ] == [
         ("M12", "survival", "2027-08-15", "2027-10-31", 8500),
         ("M36", "preservation", "2029-08-15", "2029-10-31", 7000),
     ]
@@ -58,10 +60,30 @@ def test_the_band_is_that_of_the_rainfall_class() -> None:
 @pytest.mark.parametrize(
     ("planted_on", "stage", "season", "expected"),
     [
-        ("2027-03-10", AuditStage("M12", "survival", 1, 12), ("08-15", "10-31"), ("2027-08-15", "2027-10-31")),
-        ("2027-08-15", AuditStage("M12", "survival", 1, 12), ("08-15", "10-31"), ("2028-08-15", "2028-10-31")),
-        ("2027-11-05", AuditStage("M36", "preservation", 3, 36), ("08-15", "10-31"), ("2030-08-15", "2030-10-31")),
-        ("2027-03-10", AuditStage("M12", "survival", 1, 12), ("11-15", "02-01"), ("2027-11-15", "2028-02-01")),
+        (
+            "2027-03-10",
+            AuditStage("M12", "survival", 1, 12),
+            ("08-15", "10-31"),
+            ("2027-08-15", "2027-10-31"),
+        ),
+        (
+            "2027-08-15",
+            AuditStage("M12", "survival", 1, 12),
+            ("08-15", "10-31"),
+            ("2028-08-15", "2028-10-31"),
+        ),
+        (
+            "2027-11-05",
+            AuditStage("M36", "preservation", 3, 36),
+            ("08-15", "10-31"),
+            ("2030-08-15", "2030-10-31"),
+        ),
+        (
+            "2027-03-10",
+            AuditStage("M12", "survival", 1, 12),
+            ("11-15", "02-01"),
+            ("2027-11-15", "2028-02-01"),
+        ),
         ("2027-03-10", AuditStage("M12", "survival", 1, 12), None, ("2028-01-10", "2028-05-09")),
         ("2024-02-29", AuditStage("M12", "survival", 1, 12), None, ("2024-12-30", "2025-04-29")),
     ],
@@ -265,7 +287,11 @@ def test_trees_that_are_told_apart_keep_their_numbers_and_stand_in_the_new_batch
     [row] = world.rows["replacements"].values()
     plant_child(world, row.id)
     look(world, order)
-    assert [world.unit(number).batch_id for number in (1, 2, 4)] == [f"{order}/1", f"{row.id}/1", f"{row.id}/1"]
+    assert [world.unit(number).batch_id for number in (1, 2, 4)] == [
+        f"{order}/1",
+        f"{row.id}/1",
+        f"{row.id}/1",
+    ]
     assert world.states(1, 2, 3, 4) == ["verified"] * 4
     claims = {(row.unit, row.batch_id): row.status for row in world.rows["claims"].values()}
     assert claims[2, f"{order}/1"] == "replaced"

@@ -51,10 +51,16 @@ def test_one_batch_may_be_verified_before_the_other() -> None:
 def test_the_other_batch_may_need_information_meanwhile() -> None:
     world = World(watched_terms())
     order = reported(world)
-    asks = review(order, "B", verdict="needs_info", fields=("photos",), reasons=("photo_unreadable",), note="blurred")
+    asks = review(
+        order, "B", verdict="needs_info", fields=("photos",), reasons=("photo_unreadable",), note="blurred"
+    )
     world.run(asks)
     standing = world.rows["standings"][f"{order}/B"]
-    assert (standing.state, standing.fields, standing.reasons) == ("needs_info", ["photos"], ["photo_unreadable"])
+    assert (standing.state, standing.fields, standing.reasons) == (
+        "needs_info",
+        ["photos"],
+        ["photo_unreadable"],
+    )
     assert standing.fix_by_at == world.now + 14 * DAY_MS
     assert world.order(order).state == "needs_info"
     world.run(review(order, "A"))
@@ -129,7 +135,9 @@ def test_the_whole_order_is_reviewed_at_our_level_and_waits_for_the_others() -> 
         (3, "partner:elm/chen"),
     ],
 )
-def test_each_level_has_its_own_people_and_nobody_reviews_what_they_submitted(level: int, reviewer: str) -> None:
+def test_each_level_has_its_own_people_and_nobody_reviews_what_they_submitted(
+    level: int, reviewer: str
+) -> None:
     world = World(watched_terms())
     order = reported(world)
     assert refused(world, review(order, level=level, reviewer=reviewer)).code == "own_review"

@@ -110,7 +110,9 @@ def test_the_interval_of_plots_holds_where_trees_of_a_plot_live_and_die_together
 
 
 plots = st.lists(
-    st.integers(1, 60).flatmap(lambda n: st.integers(0, n).map(lambda alive: Plot(n, alive))), min_size=2, max_size=30
+    st.integers(1, 60).flatmap(lambda n: st.integers(0, n).map(lambda alive: Plot(n, alive))),
+    min_size=2,
+    max_size=30,
 )
 
 
