@@ -381,7 +381,7 @@ def _add_survival(router: APIRouter, desk: Desk) -> None:
     refused = refusals("bad_number", "unknown_order", "order_held", "key_reused", "forbidden")
 
     @router.post(
-        "/orders/{number}/batches/{report_no}/review",
+        "/orders/{number}/batches/{report_no:path}/review",
         responses=refused
         | refusals("unknown_batch", "not_planted", "batch_decided", "own_review", "over_verified")
         | refusals("evidence_missing", "evidence_reused", "nothing_verified"),
@@ -541,7 +541,7 @@ def _add_money(router: APIRouter, desk: Desk) -> None:
         return await submit(desk, command)
 
     @router.post(
-        "/orders/{number}/invoices/{invoice_no}/settle",
+        "/orders/{number}/invoices/{invoice_no:path}/settle",
         responses=refused | refusals("unknown_invoice", "invoice_settled", "payments_held"),
     )
     async def settle(

@@ -92,11 +92,12 @@ def _facts(page: FPDF, found: Certificate, language: str) -> None:
 
 def _foot(page: FPDF, found: Certificate, language: str, address: str) -> None:
     top = PAGE_MM[1] - MARGIN_MM - QR_MM
-    page.set_y(top)
     page.set_font(FONT, size=8)
+    statements = found.statements(language)
+    page.set_y(max(page.get_y() + 2, PAGE_MM[1] - MARGIN_MM - (len(statements) + 2) * 4.4))
     page.set_text_color(*_GREY)
     width = PAGE_MM[0] - 2 * MARGIN_MM - QR_MM - 6
-    for text in found.statements(language):
+    for text in statements:
         page.multi_cell(w=width, h=4.4, text=text, align="L", new_x="LMARGIN", new_y="NEXT")
     page.multi_cell(
         w=width, h=4.4, text=f"{_CHECK[language]}: {address}", align="L", new_x="LMARGIN", new_y="NEXT"

@@ -100,7 +100,10 @@ def record_audit(state: PartnerState, command: RecordAudit, context: Context) ->
 def verdict_of(
     audit: SurvivalAudit, estimate: Estimate, plots: int, is_usable: str, terms: AfterTerms
 ) -> tuple[str, str]:
-    """(verdict, why): too few plots or an unfit count say nothing, whichever way the rate points."""
+    """(verdict, why): too few plots or an unfit count say nothing, whichever way the rate points.
+
+    A census has looked at every tree: its rate decides, whatever the interval of the chances behind it.
+    """
     if is_usable:
         return "inconclusive", is_usable
     if audit.method == "plots" and (plots < terms.plots_min or estimate.low_bp is None):
@@ -108,7 +111,7 @@ def verdict_of(
     if estimate.rate_bp < audit.band_bp:
         return "below_band", ""
     low_bp = estimate.low_bp if estimate.low_bp is not None else 0
-    if audit.must_meet == "lower_bound" and low_bp < audit.band_bp:
+    if audit.must_meet == "lower_bound" and audit.method == "plots" and low_bp < audit.band_bp:
         return "inconclusive", "interval_spans_band"
     return "in_band", ""
 

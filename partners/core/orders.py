@@ -307,12 +307,11 @@ def _forward(
 def _accepted(
     state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
 ) -> list[object]:
-    taken, left = line.units[: report.accepted], line.units[report.accepted :]
-    events: list[object] = [
-        _moved(order, "accepted", report, context),
-        e.LineAccepted(line.id, len(taken)),
-        e.UnitsMoved(tuple(taken), "confirmed", context.now, order.season, order.id),
-    ]
+    accepted = line.ordered if report.accepted is None else report.accepted
+    taken, left = line.units[:accepted], line.units[accepted:]
+    events: list[object] = [_moved(order, "accepted", report, context), e.LineAccepted(line.id, accepted)]
+    if taken:  # an order for what is to be replaced stands for no trees of its own
+        events.append(e.UnitsMoved(tuple(taken), "confirmed", context.now, order.season, order.id))
     if left:
         events += give_back(left, state, order.partner, order.season, order.id, "declined", context)
     return events

@@ -165,6 +165,14 @@ def test_the_terms_say_whether_the_estimate_or_its_lower_bound_must_meet_the_ban
     assert (row.n, row.alive, row.surveyor, row.plots[1]) == (50, 47, SURVEYOR, ["1", 10, 9])
 
 
+def test_a_census_of_all_trees_is_judged_by_its_rate() -> None:
+    world = world_of(must_meet="lower_bound")
+    reply = count(world, monitored(world), alive=4).reply
+    assert (reply["verdict"], reply["rate_bp"]) == ("in_band", 10_000)
+    assert isinstance(reply["low_bp"], int)
+    assert reply["low_bp"] < 8500
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -238,6 +246,9 @@ def test_below_the_band_a_child_order_makes_good_what_is_missing_at_no_price() -
     order, child = replanting(world)
     line = world.line(child)
     assert (line.ordered, line.unit_price_minor, line.units) == (2, 0, [])
+    world.delivered(child)
+    world.say(child, "accepted", accepted=2)
+    assert world.line(child).accepted == 2
     assert world.delivery(f"submit:{child}").payload["replaces"] == order
     assert world.states(1, 2, 3, 4) == ["verified"] * 4
     look(world, order)  # once
