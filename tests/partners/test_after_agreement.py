@@ -189,5 +189,5 @@ async def test_both_databases_end_in_the_same_rows(tmp_path: Path, postgres_url:
     assert sqlite_outcomes == postgres_outcomes
     for table, rows in sqlite_rows.items():
         assert rows == postgres_rows[table], table
-    assert len(sqlite_rows["audits"]) > 4
+    assert len(sqlite_rows["audits"]) >= 2
     assert len(sqlite_rows["budget_entries"]) > 10
