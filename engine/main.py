@@ -59,6 +59,7 @@ from partners.api import Desk, partners_router
 from partners.domain import partners_domain
 from partners.jobs import follow_up, form_orders
 from partners.outbox import destinations, partners_outbox
+from partners.public_api import public_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.sealing import seal_audit
 from partners.terms import Hurry
@@ -308,7 +309,7 @@ def _parts(engine: Engine) -> Parts:
 
 def _routers(desk: Desk) -> tuple[APIRouter, ...]:
     """The partners' routes."""
-    return partners_router(desk), after_router(desk)
+    return partners_router(desk), public_router(desk), after_router(desk)
 
 
 async def _watch(engine: Engine) -> None:

@@ -19,6 +19,7 @@ from engine.api.app import make_app
 from engine.core.numbers import order_number, tree_number
 from partners.after_api import after_router
 from partners.api import Desk
+from partners.public_api import public_router
 from partners.sealing import seal_audit
 from tests.partners.bench import PROGRAMME, RULES, Bench, free_port, open_bench
 from tests.partners.test_after_checks import life, planted
@@ -50,7 +51,7 @@ async def office(folder: Path, operators: dict[str, str] | None = None) -> Async
         parts = _parts(bench)
         parts.settings = parts.settings.model_copy(update={"operators": operators or {}})
         desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES)
-        app = make_app(replace(parts, routers=[*parts.routers, after_router(desk)]))
+        app = make_app(replace(parts, routers=[*parts.routers, public_router(desk), after_router(desk)]))
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve())
         try:
