@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from fastapi import APIRouter
 
 from engine import logs
 from engine.admin import SubmitAll, serving_admin, through_socket
@@ -54,12 +55,17 @@ from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
+from partners.after_api import after_router
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
 from partners.jobs import follow_up, form_orders
 from partners.outbox import destinations, partners_outbox
+from partners.public_api import public_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
+from partners.sealing import seal_audit
 from partners.terms import Hurry
+
+SEAL_S = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -306,8 +312,13 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
+        routers=_routers(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),
     )
+
+
+def _routers(desk: Desk) -> tuple[APIRouter, ...]:
+    """The partners' routes."""
+    return partners_router(desk), public_router(desk), after_router(desk)
 
 
 async def _watch(engine: Engine) -> None:
@@ -368,6 +379,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
         others=(
             Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
+            Job("audit_sealed", SEAL_S, lambda: seal_audit(writer, db)),
             *pulls,
         ),
     )

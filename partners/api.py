@@ -33,10 +33,11 @@ from partners.core.commands import (
     ResumeOrder,
     ReviewOrder,
 )
-from partners.core.model import ENDED_STATES, OPEN_STATES
+from partners.core.model import ENDED_STATES, OPEN_STATES, WATCHED_STATES
 from partners.pages import Place, tree_html, tree_page
 from partners.registry import Registry
 from partners.store import queries
+from partners.store.stands import stand_facts
 
 MESSAGE_BYTES_MAX = 256 * 1024
 ORDERS_PER_PAGE_MAX = 100
@@ -108,18 +109,23 @@ def _add_public(router: APIRouter, desk: Desk) -> None:
     async def tree(number: NumberPath, request: Request) -> Response:
         """The public facts of a tree, as JSON or, for a browser, as a page. Nothing about a person."""
         unit = parse_tree_number(number)
-        async with _reading(desk) as reader:
+        async with reading(desk) as reader:
             facts = await queries.tree_facts(reader, unit)
-        if facts is None:
-            raise Rejected("unknown_tree")
-        rules = desk.rules()
-        programme = rules.programmes.get(facts.route) or rules.programmes.get(facts.programme)
-        partner = facts.partner or (programme.partner if programme else "")
-        place = Place(programme, rules, desk.registry.is_live(partner)) if programme else None
-        page = tree_page(facts, place, desk.writer.clock.now_ms())
-        if _wants_html(request.headers.get("accept", "")):
+            if facts is None:
+                raise Rejected("unknown_tree")
+            stand = await stand_facts(reader, unit, facts.batch.id if facts.batch else None, facts.order)
+        page = tree_page(facts, place_of(desk, facts), desk.writer.clock.now_ms(), stand)
+        if wants_html(request.headers.get("accept", "")):
             return HTMLResponse(tree_html(page), headers=HTML_HEADERS)
         return JSONResponse(page, headers=JSON_HEADERS)
+
+
+def place_of(desk: Desk, facts: queries.TreeFacts) -> Place | None:
+    """Where a tree is to stand, by the rulebook in force; None: its programme is not in it any more."""
+    rules = desk.rules()
+    programme = rules.programmes.get(facts.route) or rules.programmes.get(facts.programme)
+    partner = facts.partner or (programme.partner if programme else "")
+    return Place(programme, rules, desk.registry.is_live(partner)) if programme else None
 
 
 def _add_inbound(router: APIRouter, desk: Desk) -> None:
@@ -146,7 +152,7 @@ def _add_inbound(router: APIRouter, desk: Desk) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
         inbound = adapter.parse_inbound(headers, body, desk.wall_ms())
         command = RecordReport(None, partner, inbound.message, inbound.digest, inbound.report)
-        return await _submit(desk, command)
+        return await submit(desk, command)
 
 
 def _add_reading(router: APIRouter, desk: Desk) -> None:
@@ -154,15 +160,17 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
     async def orders(state: StatesQuery = None, after: AfterQuery = None) -> dict[str, Any]:
         """Planting orders by number, those in the asked states or all open ones."""
         first = parse_order_number(after) if after else 0
-        states = [name for name in state or OPEN_STATES if name in (*OPEN_STATES, *ENDED_STATES)]
-        async with _reading(desk) as reader:
+        states = [
+            name for name in state or OPEN_STATES if name in (*OPEN_STATES, *WATCHED_STATES, *ENDED_STATES)
+        ]
+        async with reading(desk) as reader:
             found = await queries.orders_in(reader, states, first, ORDERS_PER_PAGE_MAX)
         return {"orders": [_shown(order) for order in found], "more": len(found) == ORDERS_PER_PAGE_MAX}
 
     @router.get("/orders/{number}", responses=refusals("bad_number", "unknown_order"))
     async def order(number: NumberPath) -> dict[str, Any]:
         """An order with its lines, batches, reviews and deliveries."""
-        async with _reading(desk) as reader:
+        async with reading(desk) as reader:
             facts = await queries.order_facts(reader, parse_order_number(number))
         if facts is None:
             raise Rejected("unknown_order")
@@ -192,33 +200,34 @@ def _add_commands(router: APIRouter, desk: Desk) -> None:
         """The operator's verdict: the only way from planted to verified."""
         order = parse_order_number(number)
         command = ReviewOrder(key, OPERATOR, order, body.verdict, body.note, body.verified)
-        return await _submit(desk, command)
+        return await submit(desk, command)
 
     @router.post("/orders/{number}/cancel", responses=refused | refusals("order_ended", "already_reported"))
     async def cancel(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Withdraw an order of which nothing is reported."""
-        return await _submit(desk, CancelOrder(key, OPERATOR, parse_order_number(number), body.reason))
+        return await submit(desk, CancelOrder(key, OPERATOR, parse_order_number(number), body.reason))
 
     @router.post("/orders/{number}/hold", responses=refused)
     async def hold(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Stop an order until a person lets it go on."""
-        return await _submit(desk, HoldOrder(key, OPERATOR, parse_order_number(number), body.reason))
+        return await submit(desk, HoldOrder(key, OPERATOR, parse_order_number(number), body.reason))
 
     @router.post("/orders/{number}/resume", responses=refused)
     async def resume(number: NumberPath, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Let a held order go on."""
-        return await _submit(desk, ResumeOrder(key, OPERATOR, parse_order_number(number)))
+        return await submit(desk, ResumeOrder(key, OPERATOR, parse_order_number(number)))
 
     @router.post(
         "/deliveries/{delivery}/resolve", responses=refusals("unknown_delivery", "not_stuck", "key_reused")
     )
     async def resolve(delivery: DeliveryPath, body: ResolveBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Say whether a stuck delivery has arrived; if not, it is sent anew."""
-        return await _submit(desk, ResolveDelivery(key, OPERATOR, delivery, body.arrived))
+        return await submit(desk, ResolveDelivery(key, OPERATOR, delivery, body.arrived))
 
 
 @asynccontextmanager
-async def _reading(desk: Desk) -> AsyncIterator[Reader]:
+async def reading(desk: Desk) -> AsyncIterator[Reader]:
+    """A read view; a database that is away is said as a refusal."""
     try:
         async with desk.db.snapshot() as reader:
             yield reader
@@ -226,7 +235,8 @@ async def _reading(desk: Desk) -> AsyncIterator[Reader]:
         raise Rejected("unavailable") from problem
 
 
-async def _submit(desk: Desk, command: Any) -> dict[str, Any]:
+async def submit(desk: Desk, command: Any) -> dict[str, Any]:
+    """The reply of a command. Raises its refusal."""
     outcome = await desk.writer.submit(command)
     if outcome.error is not None:
         raise outcome.error
@@ -243,7 +253,7 @@ async def _bounded_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _wants_html(accept: str) -> bool:
+def wants_html(accept: str) -> bool:
     """A browser names text/html before JSON; whoever names neither gets JSON."""
     html, as_json = accept.find("text/html"), accept.find("application/json")
     return html >= 0 and (as_json < 0 or html < as_json)

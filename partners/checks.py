@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 from engine.store.database import Reader
+from partners.after_checks import AFTER_CHECKED, AFTER_LAWS, check_chain
 
 FOUND_MAX = 100
 LINES_PER_QUERY = 50
@@ -19,6 +20,7 @@ CHECKED: tuple[str, ...] = (
     "In every line verified ≤ reported ≤ accepted with tolerance, accepted ≤ ordered; batches add up to it.",
     "Every order has a line and an outbox row for its submission.",
     "Every file of evidence belongs to a batch that exists.",
+    *AFTER_CHECKED,
 )
 
 
@@ -44,9 +46,11 @@ class _Law(NamedTuple):
 
 async def audit(view: Reader) -> AsyncIterator[Finding]:
     """Findings as (code, place, "expected …, found …"); at most `FOUND_MAX` of one law that is one query."""
-    for law in _LAWS:
+    for law in (*_LAWS, *AFTER_LAWS):
         for row in await view.fetch(f"{law.sql} LIMIT {FOUND_MAX}"):
             yield law.code, f"{law.place} {row[0]}", law.says.format(*row)
+    async for finding in check_chain(view):
+        yield finding
     listed = 0
     async for line in _lines(view):
         listed += len(line.units)

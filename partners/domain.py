@@ -3,7 +3,7 @@ unit, and what happens to units advances trees, each in the same transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from engine.core import commands as game
@@ -14,12 +14,16 @@ from engine.core.redeem import advance_touches
 from engine.core.state import Touch
 from engine.domain import Domain
 from engine.store.mapping import shelf_table
+from partners.core import after_commands as ac
+from partners.core import after_events as a
 from partners.core import decide as core
 from partners.core import events as e
+from partners.core.after_terms import Funding
 from partners.core.commands import PledgeUnit
 from partners.core.context import Context
 from partners.core.evolve import EVOLVE
 from partners.core.model import PARTNER_SHELVES, PartnerTerms
+from partners.standard import standard_terms, with_standard
 from partners.store.tables import MODELS
 from partners.terms import Hurry, terms_reader
 
@@ -28,12 +32,15 @@ PARTNER_TABLES = {kind.name: shelf_table(kind, MODELS[kind.name]) for kind in PA
 
 def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None = None) -> Domain:
     """The domain with the terms of these partners; one that is missing has the default terms."""
-    known = {terms.partner: terms for terms in partners}
+    known = {terms.partner: with_standard(terms) for terms in partners}
     terms_of = terms_reader(known, hurry)
 
     def decide(state: Any, command: Any, context: EngineContext) -> Decision:
         terms = terms_of(context.rules, context.now)
-        return core.decide(state, command, Context(context.now, context.new_id, terms, known))
+        funding = _funding(state)
+        return core.decide(
+            state, command, Context(context.now, context.new_id, terms, known, funding, standard_terms())
+        )
 
     rule = Rule(touches, decide)
     return Domain(
@@ -46,6 +53,14 @@ def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None =
             TreeRedeemed: _pledge,
             e.UnitsMoved: _advance,
             e.UnitsReleased: _release,
+            a.UnitsReplaced: _tell,
+            e.OrderSubmitted: lambda event: [ac.HoldBudget(None, event.order.id)],
+            e.LineAccepted: _commit,
+            e.OrderMoved: _reach,
+            a.StagePassed: lambda event: [ac.ReachMilestone(None, event.order, event.stage)],
+            a.ClosingApproved: lambda event: [
+                ac.WriteOffBudget(None, event.order, event.lost, "closed_short")
+            ],
         },
     )
 
@@ -59,6 +74,27 @@ def touches(command: Any, state: Any) -> Iterator[Touch]:
         yield touch
     if units and not isinstance(command, PledgeUnit):
         yield from advance_touches(game.AdvanceTrees(tuple(units), ""), state)
+        yield from _commitments(units, state)
+
+
+def _commitments(units: list[int], state: Any) -> Iterator[Touch]:
+    """What paid for these trees."""
+    trees = (state.trees.get(unit) for unit in units if unit in state.trees)
+    for number in sorted({tree.commitment_id for tree in trees if tree is not None}):
+        yield Touch("commitments", number)
+
+
+def _funding(state: Any) -> Callable[[int], Funding | None]:
+    """What paid for a tree, by the game's rows: the one thing that partners need to know of it."""
+
+    def funding_of(unit: int) -> Funding | None:
+        tree = state.trees.get(unit) if unit in state.trees else None
+        if tree is None or tree.commitment_id not in state.commitments:
+            return None
+        paid = state.commitments.get(tree.commitment_id)
+        return Funding(paid.id, paid.unit_price_minor, paid.currency) if paid is not None else None
+
+    return funding_of
 
 
 def _pledge(event: TreeRedeemed) -> list[object]:
@@ -71,4 +107,22 @@ def _advance(event: e.UnitsMoved) -> list[object]:
 
 def _release(event: e.UnitsReleased) -> list[object]:
     note = f"{event.note}:{event.season}" if event.season else event.note
-    return [game.AdvanceTrees(event.units, "pledged", note)]
+    told: list[object] = [game.AdvanceTrees(event.units, "pledged", note)]
+    if event.order is not None:
+        told.append(ac.ReturnBudget(None, event.order, event.units, event.note))
+    return told
+
+
+def _tell(event: a.UnitsReplaced) -> list[object]:
+    return [game.AdvanceTrees(event.units, "verified", event.note)]
+
+
+def _commit(event: e.LineAccepted) -> list[object]:
+    order = int(event.line.partition("-")[0])
+    return [ac.CommitBudget(None, order, event.line), ac.ReachMilestone(None, order, "accepted")]
+
+
+def _reach(event: e.OrderMoved) -> list[object]:
+    if event.state in ("verified", "completed"):
+        return [ac.ReachMilestone(None, event.order, event.state)]
+    return []

@@ -12,6 +12,7 @@ from engine.core.numbers import order_number, tree_number
 from engine.core.rules import Programme, RuleBook
 from engine.core.units import local_day, rfc3339
 from partners.store.queries import BatchFacts, TreeFacts
+from partners.store.stands import Stand
 
 STATES: Mapping[str, tuple[str, str]] = {
     "pledged": ("Waiting for a planting order", "等待种植订单"),
@@ -19,6 +20,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "confirmed": ("The partner has agreed to plant it", "伙伴已确认种植"),
     "planted": ("The partner reports it planted; not verified yet", "伙伴报告已种植，尚未核验"),
     "verified": ("Planting verified by a reviewer", "种植已核验"),
+    "established": ("Its plot was found in band by all counts", "所在地块历次调查均达标"),
+    "withdrawn": ("Its claim was withdrawn", "认领已撤销"),
 }
 NOTES: Mapping[str, tuple[str, str]] = {
     "asked_below_minimum": (
@@ -31,6 +34,9 @@ NOTES: Mapping[str, tuple[str, str]] = {
         "已转到同地区同树种的另一地点。",
     ),
     "waits_for_next_season": ("It waits for the next planting season.", "等待下一个种植季。"),
+    "replaced": ("It was planted anew under its number.", "已按原编号补植。"),
+    "moved": ("It stands on another plot now.", "已转到另一地块。"),
+    "withdrawn": ("It was written down.", "已核减。"),
     "waits_for_place": ("No place takes orders now; it waits.", "目前没有可下单的地点，等待中。"),
 }
 REASONS: Mapping[str, tuple[str, str]] = {
@@ -41,6 +47,7 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "cancelled": ("The order was cancelled.", "订单已取消。"),
     "shortfall": ("Fewer trees were planted than agreed.", "实际种植少于约定。"),
     "not_verified": ("The reviewer could not verify it.", "核验未通过。"),
+    "closed_short": ("What was lost there can't be made good.", "该处损失无法补救。"),
 }
 
 
@@ -53,8 +60,8 @@ class Place:
     is_live: bool
 
 
-def tree_page(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
-    """The public facts of a tree. `place` None: its programme is not in the rulebook any more."""
+def tree_page(tree: TreeFacts, place: Place | None, now: int, stand: Stand | None = None) -> dict[str, Any]:
+    """The public facts of a tree. `place` None: its programme is not in the rulebook any more; `stand`: of its plot."""
     note, _, reason = tree.note.partition(":")
     english, chinese = STATES[tree.state]
     return {
@@ -68,7 +75,9 @@ def tree_page(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
         "order": order_number(tree.order) if tree.order is not None else None,
         "granularity": tree.granularity or (place.programme.granularity if place else None),
         "pooled": _pooled(tree),
-        "proof": _proof(tree),
+        "proof": [*_proof(tree), *(_counts(stand) if stand is not None else ())],
+        "plot": _plot_facts(stand) if stand is not None and stand.verified else None,
+        "certificate": f"/v1/trees/{tree_number(tree.unit)}/certificate",
     }
 
 
@@ -168,6 +177,43 @@ def _proof(tree: TreeFacts) -> list[dict[str, Any]]:
     return found
 
 
+def _counts(stand: Stand) -> list[dict[str, Any]]:
+    """Counts of living trees on the plot: a pooled tree is never said to be dead, its plot's rate is told."""
+    return [
+        {
+            "kind": "survival_count",
+            "figure": count.figure,
+            "rate_bp": count.rate_bp,
+            "low_bp": count.low_bp,
+            "high_bp": count.high_bp,
+            "trees_counted": count.n,
+            "plots": len(count.plots),
+            "method": count.method,
+            "visited_on": count.visited_on,
+            "by": count.surveyor,
+            "has_conflict_of_interest": count.is_conflicted,
+            "verdict": count.verdict,
+            "why": count.why,
+        }
+        for count in stand.counts
+    ]
+
+
+def _plot_facts(stand: Stand) -> dict[str, Any]:
+    return {
+        "trees_verified": stand.verified,
+        "trees_written_down": stand.written_down,
+        "trees_replanted": stand.replanted,
+        "review_levels": list(stand.levels),
+        "next_count_from": stand.next_count_from or None,
+        "public_note": stand.public_note,
+        "disturbances": [
+            {"kind": one.kind, "area_m2": one.area_m2, "happened_on": one.happened_on}
+            for one in stand.disturbances
+        ],
+    }
+
+
 def _note_text(note: str, reason: str) -> dict[str, str]:
     texts = [table[code] for table, code in ((REASONS, reason), (NOTES, note)) if code in table]
     return {"en": " ".join(text[0] for text in texts), "zh": "".join(text[1] for text in texts)}
@@ -189,7 +235,22 @@ def _lines(page: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Last fact 最近事实", str(page["last_fact_at"])),
     ]
     proofs = [_proof_text(proof) for proof in page["proof"]] or ["none yet 暂无"]
+    plot = page["plot"]
+    if plot is not None:
+        lines += _plot_lines(plot)
+    lines.append(("Certificate 证书", f"{page['certificate']}?lang=zh"))
     return lines + [("Proof 证明", text) for text in proofs]
+
+
+def _plot_lines(plot: Mapping[str, Any]) -> list[tuple[str, str]]:
+    befell = "; ".join(f"{one['kind']} {one['happened_on']}" for one in plot["disturbances"])
+    return [
+        ("Replanted 补植", f"{plot['trees_replanted']:,}" if plot["trees_replanted"] else ""),
+        ("Written down 核减", f"{plot['trees_written_down']:,}" if plot["trees_written_down"] else ""),
+        ("Public note 公开说明", plot["public_note"]),
+        ("Disturbances 灾害", befell),
+        ("Next count from 下次调查", plot["next_count_from"] or ""),
+    ]
 
 
 def _season_text(season: Mapping[str, str] | None) -> str:
@@ -201,12 +262,23 @@ def _season_text(season: Mapping[str, str] | None) -> str:
 def _proof_text(proof: Mapping[str, Any]) -> str:
     if proof["kind"] == "review":
         return f"review: {_counted(proof['trees_verified'], 'tree')} verified 核验"
+    if proof["kind"] == "survival_count":
+        return _count_text(proof)
     first, last = proof["planted_from_on"], proof["planted_to_on"]
     days = f"on {first}" if first == last else f"from {first} to {last}"
     return (
         f"{proof['by']} reports {_counted(proof['trees'], 'tree')} planted {days}, "
         f"with {_counted(proof['evidence_files'], 'file')} of evidence"
     )
+
+
+def _count_text(proof: Mapping[str, Any]) -> str:
+    figure = "survival 成活率" if proof["figure"] == "survival" else "preservation 保存率"
+    span = "" if proof["low_bp"] is None else f" ({proof['low_bp'] / 100:.1f}–{proof['high_bp'] / 100:.1f} %)"
+    return (
+        f"{figure} of the plot: {proof['rate_bp'] / 100:.1f} %{span} on {proof['visited_on']}, "
+        f"{_counted(proof['trees_counted'], 'tree')} counted by {proof['by']}: {proof['verdict']} {proof['why']}"
+    ).strip()
 
 
 def _counted(count: int, thing: str) -> str:

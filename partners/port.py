@@ -44,7 +44,10 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class OrderSheet:
-    """What a partner is asked; instants in ms UTC, price in minor units of the currency."""
+    """What a partner is asked; instants in ms UTC, price in minor units of the currency.
+
+    `replaces`: the order whose lost trees it is to make good, at no price; None: an order of its own.
+    """
 
     order: int
     programme: str
@@ -58,6 +61,7 @@ class OrderSheet:
     quantity: int
     unit_price_minor: int
     currency: str
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

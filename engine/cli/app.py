@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, simulating, workbench
+from engine.cli import data, doctor, feeds, funders, keys, publishing, reviews, serving, simulating, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -58,6 +58,9 @@ sources = typer.Typer(help="See how the feeds of sources fare.", no_args_is_help
 sources.command("report")(feeds.report)
 sources.command("pull")(feeds.pull)
 app.add_typer(sources, name="sources")
+funder = typer.Typer(help="See what became of funders' money.", no_args_is_help=True)
+funder.command("report")(funders.report)
+app.add_typer(funder, name="funders")
 review = typer.Typer(help="Look at acts that users have shown with photos.", no_args_is_help=True)
 review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)

@@ -16,6 +16,7 @@ from partners.core import events as e
 from partners.core.commands import FormOrder, PledgeUnit
 from partners.core.context import Context
 from partners.core.deliveries import queue
+from partners.core.funding import is_covered
 from partners.core.model import (
     ORDER_TREES_MAX,
     OrderLine,
@@ -41,7 +42,8 @@ def pledge_unit(state: PartnerState, command: PledgeUnit, context: Context) -> D
 def form_order(state: PartnerState, command: FormOrder, context: Context) -> Decision:
     """One order of at most `ORDER_TREES_MAX` trees, a roll to the next season, or nothing yet.
 
-    Raises `unknown_programme`, `season_missing` (no season is open for orders).
+    Trees whose funding does not pay this price wait. Raises `unknown_programme`, `season_missing` (no season is
+    open for orders).
     """
     terms = context.terms.get(command.programme)
     if terms is None:
@@ -49,7 +51,11 @@ def form_order(state: PartnerState, command: FormOrder, context: Context) -> Dec
     season = terms.season_for_orders(context.now)
     if season is None:
         raise Rejected("season_missing", programme=command.programme)
-    waiting = _waiting(state, command.units, terms, season, context.now)
+    waiting = [
+        unit
+        for unit in _waiting(state, command.units, terms, season, context.now)
+        if is_covered(unit.id, terms.unit_price_minor, terms.currency, terms.partner, context)
+    ]
     if not waiting:
         return Decision([], {"formed": None, "waiting": 0})
     if len(waiting) >= terms.minimum_trees:

@@ -8,15 +8,34 @@ from typing import Any
 
 from engine.core.events import Decision
 from engine.core.state import Touch
-from partners.core import allocate, deliveries, orders, review
+from partners.core import after_commands as ac
+from partners.core import (
+    allocate,
+    audits,
+    closing,
+    deliveries,
+    disputes,
+    invoices,
+    levels,
+    money,
+    orders,
+    review,
+    watch,
+)
 from partners.core import commands as c
+from partners.core.after_events import Noted
+from partners.core.after_touches import after_touches
+from partners.core.audit_log import noted, seal_audit
 from partners.core.context import Context
-from partners.core.model import PartnerReport, PartnerState, batch_id
+from partners.core.model import WATCHED_STATES, PartnerReport, PartnerState, batch_id
+from partners.core.touching import order_touches
 
 
 def decide(state: PartnerState, command: Any, context: Context) -> Decision:
-    """The events and the reply of a command, or `Rejected`."""
-    return _DECIDERS[type(command)](state, command, context)
+    """The events and the reply of a command, or `Rejected`; what the audit log keeps of it is among the events."""
+    decision = _DECIDERS[type(command)](state, command, context)
+    lines = noted(state, command, decision.events, context)
+    return Decision([*decision.events, Noted(lines)], decision.reply) if lines else decision
 
 
 def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
@@ -31,7 +50,7 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
             yield from (Touch("tree_units", number) for number in command.units)
         case c.RecordReport():
             yield Touch("inbox", (command.partner, command.message))
-            yield from _order(state, command.report.order)
+            yield from order_touches(state, command.report.order)
             yield from _report(command.report)
         case c.ClaimDeliveries():
             yield from (Touch("deliveries", name) for name in command.deliveries)
@@ -39,27 +58,17 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
             yield from _delivery(state, command.delivery)
             if isinstance(command, c.SettleDelivery) and command.report is not None:
                 yield from _report(command.report)
-        case c.FollowUpOrder() | c.CancelOrder() | c.HoldOrder() | c.ResumeOrder() | c.ReviewOrder():
-            yield from _order(state, command.order)
+        case c.CancelOrder():
+            yield from order_touches(state, command.order)
+        case _:
+            yield from after_touches(command, state)
 
 
 def _delivery(state: PartnerState, name: str) -> Iterable[Touch]:
     yield Touch("deliveries", name)
     row = state.deliveries.get(name) if name in state.deliveries else None
     if row is not None:
-        yield from _order(state, row.order_id)
-
-
-def _order(state: PartnerState, number: int) -> Iterable[Touch]:
-    yield Touch("partner_orders", number)
-    yield from (Touch("deliveries", deliveries.delivery_id(kind, number)) for kind in deliveries.KINDS)
-    order = state.partner_orders.get(number) if number in state.partner_orders else None
-    for name in order.lines if order is not None else ():
-        yield Touch("order_lines", name)
-        line = state.order_lines.get(name) if name in state.order_lines else None
-        if line is not None:
-            yield from (Touch("tree_units", unit) for unit in line.units)
-            yield from (Touch("batches", batch) for batch in line.batches)
+        yield from order_touches(state, row.order_id)
 
 
 def _report(report: PartnerReport) -> Iterable[Touch]:
@@ -72,11 +81,21 @@ def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) ->
     return deliveries.settle_delivery(state, command, context, orders.report_events)
 
 
+def _follow_up(state: PartnerState, command: c.FollowUpOrder, context: Context) -> Decision:
+    """Before trees are verified the partner is followed up, after it the trees are."""
+    order = orders.the_order(state, command.order)
+    if order.state not in WATCHED_STATES:
+        return orders.follow_up(state, command, context)
+    if order.due_at is None or order.held or context.now < order.due_at:
+        return Decision([], {"state": order.state})
+    return watch.follow_up(state, order, context)
+
+
 _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.PledgeUnit: allocate.pledge_unit,
     c.FormOrder: allocate.form_order,
     c.RecordReport: orders.record_report,
-    c.FollowUpOrder: orders.follow_up,
+    c.FollowUpOrder: _follow_up,
     c.CancelOrder: orders.cancel_order,
     c.HoldOrder: orders.hold_order,
     c.ResumeOrder: orders.resume_order,
@@ -84,5 +103,23 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.ClaimDeliveries: deliveries.claim_deliveries,
     c.SettleDelivery: _settle,
     c.ResolveDelivery: deliveries.resolve_delivery,
+    ac.ReviewBatch: levels.review_batch,
+    ac.RecordAudit: audits.record_audit,
+    ac.OrderReplacement: watch.order_replacement,
+    ac.ProposeClosing: closing.propose_closing,
+    ac.ApproveClosing: closing.approve_closing,
+    ac.OpenDispute: disputes.open_dispute,
+    ac.AnswerDispute: disputes.answer_dispute,
+    ac.DecideDispute: disputes.decide_dispute,
+    ac.ReportDisturbance: disputes.report_disturbance,
+    ac.HoldBudget: money.hold_budget,
+    ac.CommitBudget: money.commit_budget,
+    ac.ReturnBudget: money.return_budget,
+    ac.WriteOffBudget: money.write_off_budget,
+    ac.ReachMilestone: money.reach_milestone,
+    ac.RecordInvoice: invoices.record_invoice,
+    ac.SettleInvoice: invoices.settle_invoice,
+    ac.RecordRepayment: money.record_repayment,
+    ac.SealAudit: seal_audit,
 }
 COMMANDS = tuple(_DECIDERS)

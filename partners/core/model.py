@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.core.state import Shelf, ShelfKind, State
+from engine.core.state import Shelf, ShelfKind
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
+from partners.core.after_terms import AfterTerms
+from partners.core.records import AFTER_SHELVES, AfterState
 
 PARTNER_TEXT_CHARACTERS_MAX = 200
 ORDER_TREES_MAX = 1000
@@ -17,7 +19,8 @@ REPORT_BATCHES_MAX = 100
 BATCH_EVIDENCE_MAX = 50
 
 OPEN_STATES = ("submitted", "accepted", "in_planting", "planted", "needs_info")
-ENDED_STATES = ("rejected", "expired", "cancelled", "verified")
+WATCHED_STATES = ("verified", "monitoring", "replanting")
+ENDED_STATES = ("rejected", "expired", "cancelled", "completed", "closed_short")
 
 
 # --- rows -----------------------------------------------------------------------------------------
@@ -25,7 +28,8 @@ ENDED_STATES = ("rejected", "expired", "cancelled", "verified")
 
 @dataclass(slots=True)
 class TreeUnit:
-    """One redeemed tree on its way to the ground: pledged, ordered, confirmed, planted, verified.
+    """One redeemed tree on its way to the ground: pledged, ordered, confirmed, planted, verified, established; or
+    withdrawn.
 
     `programme` is what was redeemed, `route` the programme that is asked to plant it; they differ after a
     re-route. `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
@@ -192,10 +196,11 @@ PARTNER_SHELVES = (
     ShelfKind("evidence", Evidence, ("sha256",)),
     ShelfKind("reviews", Review, ("id",)),
     ShelfKind("inbox", InboxMessage, ("partner", "message")),
+    *AFTER_SHELVES,
 )
 
 
-class PartnerState(State):
+class PartnerState(AfterState):
     """The partners' shelves by name, for the type checker; any State with these shelves serves."""
 
     partner_orders: Shelf[int, PlantingOrder]
@@ -242,6 +247,7 @@ class PartnerTerms:
         s * SECOND_MS for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     )
     reads_before_stuck: int = 6
+    after: AfterTerms = field(default_factory=AfterTerms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +265,7 @@ class Terms:
     minimum_trees: int
     maximum_wait_ms: int
     seasons: tuple[Season, ...]
+    rainfall: str = ""
 
     @property
     def partner(self) -> str:
@@ -314,6 +321,7 @@ class PartnerReport:
     unit_price_minor: int | None = None
     currency: str | None = None
     batches: tuple[BatchShown, ...] = ()
+    by: str = ""  # the person at the partner who says so, where it tells
 
 
 def line_id(order: int, line_no: int = 1) -> str:

@@ -13,6 +13,7 @@ from engine.core.errors import Rejected
 from engine.core.events import Decision
 from engine.core.units import DAY_MS, SECOND_MS
 from partners.core import events as e
+from partners.core.after_events import FixesDeferred
 from partners.core.allocate import give_back
 from partners.core.commands import CancelOrder, FollowUpOrder, HoldOrder, RecordReport, ResumeOrder
 from partners.core.context import Context
@@ -21,6 +22,7 @@ from partners.core.model import (
     BATCH_EVIDENCE_MAX,
     ENDED_STATES,
     REPORT_BATCHES_MAX,
+    WATCHED_STATES,
     Batch,
     BatchShown,
     Evidence,
@@ -62,7 +64,7 @@ def report_events(
     """What a report changes: each step from where the order stands to where the partner says it stands."""
     line = state.order_lines[order.lines[0]]
     _check_shape(report)
-    if order.state in ENDED_STATES:
+    if order.state in (*WATCHED_STATES, *ENDED_STATES):
         return _after_the_end(order, line, report)
     if order.held:
         raise Rejected("order_held", order=order.id, reason=order.held)
@@ -85,6 +87,8 @@ def follow_up(state: PartnerState, command: FollowUpOrder, context: Context) -> 
         return Decision(_expired(state, order, context), {"state": "expired"})
     terms = context.partner_terms(order.partner)
     reminders, escalated_at = _raised(order, terms, context.now)
+    if escalated_at is None and _fix_overdue(state, order, context.now):
+        escalated_at = context.now
     note = "reminded" if reminders > order.reminders else ""
     if escalated_at != order.escalated_at:
         note = "escalated"
@@ -102,7 +106,7 @@ def cancel_order(state: PartnerState, command: CancelOrder, context: Context) ->
     `already_reported`."""
     order = the_order(state, command.order)
     line = state.order_lines[order.lines[0]]
-    if order.state in ENDED_STATES:
+    if order.state in (*WATCHED_STATES, *ENDED_STATES):
         raise Rejected("order_ended", order=order.id, state=order.state)
     if line.reported or order.state not in ("submitted", "accepted"):
         raise Rejected("already_reported", order=order.id, reported=line.reported)
@@ -127,13 +131,27 @@ def hold_order(state: PartnerState, command: HoldOrder, context: Context) -> Dec
 
 
 def resume_order(state: PartnerState, command: ResumeOrder, context: Context) -> Decision:
-    """Let a held order go on, its deadlines moved by the time of the hold. Raises `unknown_order`."""
+    """Let a held order go on, its deadlines moved by the time of the hold. Raises `unknown_order`, `order_held`
+    (a dispute waits for its decision)."""
     order = the_order(state, command.order)
+    if any(dispute.state != "decided" for dispute in state.disputes.where("order_id", order.id)):
+        raise Rejected("order_held", order=order.id, reason="dispute")
+    return Decision(resumed(state, order, context), {"state": order.state})
+
+
+def resumed(state: PartnerState, order: PlantingOrder, context: Context) -> list[object]:
+    """What the end of a hold changes; nothing where there is none."""
     if not order.held or order.held_at is None:
-        return Decision([], {"state": order.state})
+        return []
     moved_ms = context.now - order.held_at
-    resumed = e.OrderResumed(order.id, order.expires_at + moved_ms, context.now, context.now)
-    return Decision([resumed], {"state": order.state})
+    asked = [
+        name
+        for line in order.lines
+        for name in state.order_lines[line].batches
+        if (standing := state.standings.get(name)) is not None and standing.fix_by_at is not None
+    ]
+    events: list[object] = [e.OrderResumed(order.id, order.expires_at + moved_ms, context.now, context.now)]
+    return [*events, FixesDeferred(tuple(asked), moved_ms)] if asked else events
 
 
 def the_order(state: PartnerState, number: int) -> PlantingOrder:
@@ -172,9 +190,10 @@ def _check_day(on: str, report_no: str) -> None:
 def _after_the_end(order: PlantingOrder, line: OrderLine, report: PartnerReport) -> list[object]:
     """An echo of what is known is harmless; anything new about an ended order is refused."""
     known = {batch_id(order.id, shown.report_no) for shown in report.batches} <= set(line.batches)
-    if order.state == "verified" and known and report.state in (*ACCEPTING, "received"):
+    was_verified = order.state in (*WATCHED_STATES, "completed", "closed_short")
+    if was_verified and known and report.state in (*ACCEPTING, "received"):
         return []
-    if order.state != "verified" and report.state not in ACCEPTING:
+    if not was_verified and report.state not in ACCEPTING:
         return []
     raise Rejected("order_ended", order=order.id, state=order.state)
 
@@ -274,7 +293,7 @@ def _forward(
             events += _more_evidence(state, order, line, shown, seen, context)
             continue
         mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
-        events += _batch(state, order, line, shown, mine, seen, context)
+        events += _batch(state, order, line, shown, mine, seen, context, report.by)
     answered = at == "needs_info" and report.at > order.said_at
     if report.state == "planted" and (at == "in_planting" or answered):
         events.append(_moved(order, "planted", report, context))
@@ -288,12 +307,11 @@ def _forward(
 def _accepted(
     state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
 ) -> list[object]:
-    taken, left = line.units[: report.accepted], line.units[report.accepted :]
-    events: list[object] = [
-        _moved(order, "accepted", report, context),
-        e.LineAccepted(line.id, len(taken)),
-        e.UnitsMoved(tuple(taken), "confirmed", context.now, order.season, order.id),
-    ]
+    accepted = line.ordered if report.accepted is None else report.accepted
+    taken, left = line.units[:accepted], line.units[accepted:]
+    events: list[object] = [_moved(order, "accepted", report, context), e.LineAccepted(line.id, accepted)]
+    if taken:  # an order for what is to be replaced stands for no trees of its own
+        events.append(e.UnitsMoved(tuple(taken), "confirmed", context.now, order.season, order.id))
     if left:
         events += give_back(left, state, order.partner, order.season, order.id, "declined", context)
     return events
@@ -307,6 +325,7 @@ def _batch(
     units: list[int],
     seen: dict[str, str],
     context: Context,
+    by: str,
 ) -> list[object]:
     name = batch_id(order.id, shown.report_no)
     hashes = list(dict.fromkeys(item.sha256 for item in shown.evidence))
@@ -319,7 +338,7 @@ def _batch(
         planted_to_on=shown.planted_to_on,
         reported=shown.quantity,
         verified=0,
-        submitted_by=f"partner:{order.partner}",
+        submitted_by=f"partner:{order.partner}/{by}" if by else f"partner:{order.partner}",
         reported_at=context.now,
         units=list(units),
         evidence=hashes,
@@ -420,6 +439,13 @@ def _raised(order: PlantingOrder, terms: PartnerTerms, now: int) -> tuple[int, i
     else:
         reminders, is_late = order.reminders, now >= order.season_closes_at + REPORT_OVERDUE_MS
     return max(reminders, order.reminders), order.escalated_at or (now if is_late else None)
+
+
+def _fix_overdue(state: PartnerState, order: PlantingOrder, now: int) -> bool:
+    """Whether what a reviewer asked for is not answered in time."""
+    names = [name for line in order.lines for name in state.order_lines[line].batches]
+    asked = [standing.fix_by_at for name in names if (standing := state.standings.get(name)) is not None]
+    return order.state == "needs_info" and any(at is not None and at <= now for at in asked)
 
 
 def _next_due(order: PlantingOrder, terms: PartnerTerms, now: int) -> int:

@@ -1,18 +1,18 @@
-"""The operator's review: the only way from planted to verified."""
+"""The operator's review of a whole order, at level 2: one verdict on all of its batches that are not decided yet."""
 
 from __future__ import annotations
 
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from partners.core import events as e
-from partners.core.allocate import give_back
 from partners.core.commands import ReviewOrder
 from partners.core.context import Context
-from partners.core.deliveries import queue
-from partners.core.model import Batch, OrderLine, PartnerState, PlantingOrder, Review
+from partners.core.levels import DECIDED, VERDICTS, Verdict, check_batch, follow, reviewed
+from partners.core.model import Batch, PartnerState, PlantingOrder, Review
 from partners.core.orders import the_order
+from partners.core.records import Standing
 
-VERDICTS = ("verified", "needs_info", "back")
+LEVEL = 2
 
 
 def review_order(state: PartnerState, command: ReviewOrder, context: Context) -> Decision:
@@ -22,19 +22,35 @@ def review_order(state: PartnerState, command: ReviewOrder, context: Context) ->
     `evidence_reused`, `nothing_verified`, `bad_request`.
     """
     order = the_order(state, command.order)
-    line = state.order_lines[order.lines[0]]
     _check(order, command)
+    names = [name for line in order.lines for name in state.order_lines[line].batches]
+    batches = [state.batches[name] for name in names if not _is_decided(state, name)]
+    found = {batch.id: 0 for batch in batches}
     if command.verdict == "verified":
-        return _verified(state, order, line, command, context)
-    moved_to = "needs_info" if command.verdict == "needs_info" else "in_planting"
-    terms = context.partner_terms(order.partner)
-    ask = {"order": order.id, "needs_info": command.note[:500]}
-    events: list[object] = [
-        e.OrderReviewed(_review(order, line, command, 0, context.now), {}),
-        e.OrderMoved(order.id, moved_to, command.note, context.now + terms.poll_ms, context.now),
-        e.DeliveryQueued(queue("remind", order, terms.resendable, context.now, ask)),
-    ]
-    return Decision(events, {"state": moved_to})
+        found = _found(batches, command, context.partner_terms(order.partner).evidence_min)
+        if not any(found.values()) and len(batches) == len(names):
+            raise Rejected("nothing_verified", order=order.id)
+    events: list[object] = []
+    fresh: dict[str, Standing] = {}
+    for batch in batches:
+        verdict = Verdict(command.reviewer, LEVEL, command.verdict, found[batch.id], command.note)
+        told, fresh[batch.id] = reviewed(state, order, batch, verdict, context)
+        events += told
+    total = sum(standing.verified for standing in fresh.values())
+    verdict = Verdict(command.reviewer, LEVEL, command.verdict, total, command.note)
+    moved = follow(state, order, fresh, verdict, context)
+    moves = [event.state for event in moved if isinstance(event, e.OrderMoved)]
+    reply: dict[str, object] = {"state": moves[-1] if moves else order.state}
+    if command.verdict == "verified":
+        reply["verified"] = total
+    return Decision(
+        [e.OrderReviewed(_review(order, command, total, context.now), {}), *events, *moved], reply
+    )
+
+
+def _is_decided(state: PartnerState, batch: str) -> bool:
+    standing = state.standings.get(batch)
+    return standing is not None and standing.state in DECIDED
 
 
 def _check(order: PlantingOrder, command: ReviewOrder) -> None:
@@ -48,52 +64,23 @@ def _check(order: PlantingOrder, command: ReviewOrder) -> None:
         raise Rejected("own_review", reviewer=command.reviewer)
 
 
-def _verified(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, command: ReviewOrder, context: Context
-) -> Decision:
-    batches = [state.batches[name] for name in line.batches]
+def _found(batches: list[Batch], command: ReviewOrder, evidence_min: int) -> dict[str, int]:
+    """The figure for each batch: named for every one of them, or left out for all."""
     unknown = set(command.verified) - {batch.report_no for batch in batches}
     if unknown:
         raise Rejected("bad_request", report_no=sorted(unknown)[0])
     found = {batch.id: command.verified.get(batch.report_no, batch.reported) for batch in batches}
-    evidence_min = context.partner_terms(order.partner).evidence_min
     for batch in batches:
-        _check_batch(batch, found[batch.id], evidence_min)
+        check_batch(batch, found[batch.id], evidence_min)
     missing = {batch.report_no for batch in batches} - set(command.verified) if command.verified else set()
     if missing:  # what a reviewer does not name was not looked at
         raise Rejected(
             "bad_request", report_no=sorted(missing)[0], expected="a figure for every report, or none"
         )
-    total = sum(found.values())
-    if total == 0:
-        raise Rejected("nothing_verified", order=order.id)
-    events: list[object] = [
-        e.OrderReviewed(_review(order, line, command, total, context.now), found),
-        e.OrderMoved(order.id, "verified", command.note, None, context.now),
-    ]
-    for batch in batches:
-        proven, unproven = batch.units[: found[batch.id]], batch.units[found[batch.id] :]
-        if proven:
-            events.append(
-                e.UnitsMoved(tuple(proven), "verified", context.now, order.season, order.id, batch.id)
-            )
-        if unproven:
-            events += give_back(
-                unproven, state, order.partner, order.season, order.id, "not_verified", context
-            )
-    return Decision(events, {"state": "verified", "verified": total})
+    return found
 
 
-def _check_batch(batch: Batch, verified: int, evidence_min: int) -> None:
-    if not 0 <= verified <= batch.reported:
-        raise Rejected("over_verified", report_no=batch.report_no, reported=batch.reported, verified=verified)
-    if verified and len(batch.evidence) < evidence_min:
-        raise Rejected("evidence_missing", report_no=batch.report_no, evidence_min=evidence_min)
-    if verified and "evidence_reused" in batch.findings:
-        raise Rejected("evidence_reused", report_no=batch.report_no)
-
-
-def _review(order: PlantingOrder, line: OrderLine, command: ReviewOrder, verified: int, now: int) -> Review:
+def _review(order: PlantingOrder, command: ReviewOrder, verified: int, now: int) -> Review:
     return Review(
         id=f"{order.id}/{now}",
         order_id=order.id,

@@ -10,10 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 from engine.core.events import Decision
+from engine.core.state import By, Touch
 from engine.core.units import DAY_MS
 from partners.core import commands as c
+from partners.core.after_evolve import CHAIN
+from partners.core.after_terms import Funding
+from partners.core.audit_log import START
 from partners.core.context import Context
-from partners.core.decide import decide, touches
+from partners.core.decide import COMMANDS, decide, touches
 from partners.core.evolve import evolve
 from partners.core.model import (
     PARTNER_SHELVES,
@@ -25,7 +29,12 @@ from partners.core.model import (
     Season,
     Terms,
 )
+from partners.core.records import ChainHead
+from partners.domain import partners_domain
 
+REACTIONS: dict[type, list[Any]] = {
+    event: [reaction] for event, reaction in partners_domain().reactions.items()
+}
 NOW = 1_795_392_000_000  # 2026-11-23T00:00:00Z
 SPRING = Season("spring-2027", NOW + 100 * DAY_MS, NOW + 160 * DAY_MS, NOW + 60 * DAY_MS)
 AUTUMN = Season("autumn-2027", NOW + 280 * DAY_MS, NOW + 340 * DAY_MS, NOW + 240 * DAY_MS)
@@ -61,26 +70,42 @@ class World:
         self.rows: dict[str, dict[Any, Any]] = {kind.name: {} for kind in PARTNER_SHELVES}
         self.terms = {place.programme: place for place in programmes}
         self.partners = {place.partner: place.with_partner for place in programmes}
+        self.rows["chain_heads"][CHAIN] = ChainHead(CHAIN, 0, START)
+        self.funding: dict[int, Funding] = {}
         self.events: list[object] = []
+        self.told: list[object] = []
         self._ids = 0
 
     def run(self, command: Any) -> Decision:
         """Load, decide, evolve, keep. A refusal is raised and nothing is kept."""
         state = PartnerState(PARTNER_SHELVES)
         self._load(state, command)
-        decision = decide(state, command, Context(self.now, self._new_id, self.terms, self.partners))
-        for event in decision.events:
-            evolve(state, event)
+        decision = self._decided(state, command)
         for name, shelf in state.shelves.items():
-            for key in shelf.added | shelf.changed:
+            for key in shelf.added | shelf.changed | shelf.rewritten:
                 self.rows[name][key] = copy.deepcopy(shelf[key])
         self.events += decision.events
+        return decision
+
+    def _decided(self, state: PartnerState, command: Any) -> Decision:
+        """The decision, with what its events cause beside it, as the domain's reactions say."""
+        context = Context(self.now, self._new_id, self.terms, self.partners, self.funding.get)
+        decision = decide(state, command, context)
+        for event in decision.events:
+            evolve(state, event)
+            self.told.append(event)
+            for reaction in REACTIONS.get(type(event), ()):
+                for follow_up in reaction(event):
+                    if type(follow_up) in COMMANDS:
+                        self._load(state, follow_up)
+                        self._decided(state, follow_up)
         return decision
 
     def pledge(self, count: int, programme: str = "minqin", first: int = 1) -> list[int]:
         """That many trees wait."""
         numbers = list(range(first, first + count))
         for number in numbers:
+            self.funding[number] = Funding(1 + number % 2, 500, "CNY")
             self.run(c.PledgeUnit(None, number, programme))
         return numbers
 
@@ -154,12 +179,26 @@ class World:
 
     def _load(self, state: PartnerState, command: Any) -> None:
         while True:
-            missing = [t for t in touches(command, state) if t.key not in state.shelves[t.shelf]]
+            missing = [t for t in touches(command, state) if not _is_loaded(state, t)]
             if not missing:
                 return
             for touch in missing:
-                row = self.rows[touch.shelf].get(touch.key)
-                state.shelves[touch.shelf].loaded(touch.key, copy.deepcopy(row))
+                self._fill(state.shelves[touch.shelf], touch.key)
+
+    def _fill(self, shelf: Any, key: Any) -> None:
+        rows = self.rows[shelf.kind.name]
+        if not isinstance(key, By):
+            shelf.loaded(key, copy.deepcopy(rows.get(key)))
+            return
+        shelf.by.add(key)
+        for name, row in rows.items():
+            if getattr(row, key.column) == key.value and name not in shelf:
+                shelf.loaded(name, copy.deepcopy(row))
+
+
+def _is_loaded(state: PartnerState, touch: Touch) -> bool:
+    shelf = state.shelves[touch.shelf]
+    return touch.key in (shelf.by if isinstance(touch.key, By) else shelf)
 
 
 def batch(report_no: str, quantity: int, proof: str = "", **changes: Any) -> BatchShown:

@@ -36,6 +36,7 @@ TREES_MAX = 10_000_000
 
 def request_of(sheet: OrderSheet) -> dict[str, Any]:
     """The body of an order request."""
+    replaces = {"replaces": order_number(sheet.replaces)} if sheet.replaces is not None else {}
     return {
         "reference": order_number(sheet.order),
         "species": sheet.species,
@@ -48,6 +49,7 @@ def request_of(sheet: OrderSheet) -> dict[str, Any]:
         "season_closes_at": rfc3339(sheet.season_closes_at),
         "answer_by": rfc3339(sheet.answer_by_at),
         "below_minimum": sheet.below_minimum,
+        **replaces,
     }
 
 
