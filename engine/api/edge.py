@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.problems import problem_of
-from engine.photos import MEDIA_TYPES
+from engine.pictures import MEDIA_TYPES
 from engine.tally import HttpTally
 
 log = structlog.get_logger(__name__)

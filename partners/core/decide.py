@@ -8,8 +8,9 @@ from typing import Any
 
 from engine.core.events import Decision
 from engine.core.state import Touch
-from partners.core import allocate, deliveries, orders, review
+from partners.core import allocate, deliveries, evidence, orders, review
 from partners.core import commands as c
+from partners.core import evidence_commands as ec
 from partners.core.context import Context
 from partners.core.model import PartnerReport, PartnerState, batch_id
 
@@ -32,15 +33,20 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
         case c.RecordReport():
             yield Touch("inbox", (command.partner, command.message))
             yield from _order(state, command.report.order)
-            yield from _report(command.report)
+            yield from _report(command.report, state)
         case c.ClaimDeliveries():
             yield from (Touch("deliveries", name) for name in command.deliveries)
         case c.SettleDelivery() | c.ResolveDelivery():
             yield from _delivery(state, command.delivery)
             if isinstance(command, c.SettleDelivery) and command.report is not None:
-                yield from _report(command.report)
+                yield from _report(command.report, state)
         case c.FollowUpOrder() | c.CancelOrder() | c.HoldOrder() | c.ResumeOrder() | c.ReviewOrder():
             yield from _order(state, command.order)
+        case ec.AssessBatch() | ec.DismissReason():
+            yield from _order(state, command.order)
+            yield from evidence.touches(command, state)
+        case ec.KeepEvidence() | ec.NoteLikeness() | ec.RecordOutline():
+            yield from evidence.touches(command, state)
 
 
 def _delivery(state: PartnerState, name: str) -> Iterable[Touch]:
@@ -62,10 +68,13 @@ def _order(state: PartnerState, number: int) -> Iterable[Touch]:
             yield from (Touch("batches", batch) for batch in line.batches)
 
 
-def _report(report: PartnerReport) -> Iterable[Touch]:
+def _report(report: PartnerReport, state: PartnerState) -> Iterable[Touch]:
+    files: dict[str, list[str]] = {}
     for shown in report.batches:
         yield Touch("batches", batch_id(report.order, shown.report_no))
         yield from (Touch("evidence", item.sha256) for item in shown.evidence)
+        files[batch_id(report.order, shown.report_no)] = [item.sha256 for item in shown.evidence]
+    yield from evidence.batch_touches(state, report.order, files)
 
 
 def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) -> Decision:
@@ -84,5 +93,10 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.ClaimDeliveries: deliveries.claim_deliveries,
     c.SettleDelivery: _settle,
     c.ResolveDelivery: deliveries.resolve_delivery,
+    ec.KeepEvidence: evidence.keep_evidence,
+    ec.NoteLikeness: evidence.note_likeness,
+    ec.RecordOutline: evidence.record_outline,
+    ec.AssessBatch: evidence.assess_batch,
+    ec.DismissReason: evidence.dismiss_reason,
 }
 COMMANDS = tuple(_DECIDERS)

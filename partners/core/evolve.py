@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from partners.core import events as e
+from partners.core import evidence_events
 from partners.core.model import InboxMessage, PartnerState, TreeUnit
 
 
@@ -166,4 +167,5 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.DeliveryClaimed: _delivery_claimed,
     e.DeliverySettled: _delivery_settled,
     e.MessageReceived: _message_received,
+    **evidence_events.EVOLVE,
 }

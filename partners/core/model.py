@@ -10,6 +10,14 @@ from typing import Any
 
 from engine.core.state import Shelf, ShelfKind, State
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
+from partners.core.evidence_rows import (
+    EVIDENCE_SHELVES,
+    Assessment,
+    EvidencePhoto,
+    PlantedPlace,
+    SiteOutline,
+)
+from partners.core.evidence_rules import EvidenceRules
 
 PARTNER_TEXT_CHARACTERS_MAX = 200
 ORDER_TREES_MAX = 1000
@@ -192,6 +200,7 @@ PARTNER_SHELVES = (
     ShelfKind("evidence", Evidence, ("sha256",)),
     ShelfKind("reviews", Review, ("id",)),
     ShelfKind("inbox", InboxMessage, ("partner", "message")),
+    *EVIDENCE_SHELVES,
 )
 
 
@@ -206,6 +215,10 @@ class PartnerState(State):
     evidence: Shelf[str, Evidence]
     reviews: Shelf[str, Review]
     inbox: Shelf[tuple[str, str], InboxMessage]
+    evidence_photos: Shelf[str, EvidencePhoto]
+    site_outlines: Shelf[str, SiteOutline]
+    planted_places: Shelf[str, PlantedPlace]
+    assessments: Shelf[str, Assessment]
 
 
 # --- terms ----------------------------------------------------------------------------------------
@@ -226,7 +239,8 @@ class PartnerTerms:
     """What holds with a partner whatever is planted: timers, evidence, and what its adapter can do.
 
     `retry_ms`: the waits after each failed attempt; `resendable`: a repeated request with our key has one
-    effect.
+    effect. `evidence`: by what its evidence is judged, None: not at all; `files_required`: files that it names must
+    be uploaded here.
     """
 
     partner: str
@@ -242,6 +256,8 @@ class PartnerTerms:
         s * SECOND_MS for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     )
     reads_before_stuck: int = 6
+    evidence: EvidenceRules | None = None
+    files_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +301,7 @@ class EvidenceShown:
 
 @dataclass(frozen=True, slots=True)
 class BatchShown:
-    """One planting report of the partner."""
+    """One planting report of the partner. `planters`: how many people planted, where it says so."""
 
     report_no: str
     quantity: int
@@ -293,6 +309,7 @@ class BatchShown:
     planted_to_on: str
     site: str
     evidence: tuple[EvidenceShown, ...] = ()
+    planters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

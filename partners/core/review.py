@@ -19,7 +19,7 @@ def review_order(state: PartnerState, command: ReviewOrder, context: Context) ->
     """Verify what was planted, ask for more, or send it back to planting.
 
     Raises `unknown_order`, `order_held`, `not_planted`, `own_review`, `over_verified`, `evidence_missing`,
-    `evidence_reused`, `nothing_verified`, `bad_request`.
+    `evidence_reused`, `evidence_not_uploaded`, `evidence_refused`, `nothing_verified`, `bad_request`.
     """
     order = the_order(state, command.order)
     line = state.order_lines[order.lines[0]]
@@ -89,8 +89,9 @@ def _check_batch(batch: Batch, verified: int, evidence_min: int) -> None:
         raise Rejected("over_verified", report_no=batch.report_no, reported=batch.reported, verified=verified)
     if verified and len(batch.evidence) < evidence_min:
         raise Rejected("evidence_missing", report_no=batch.report_no, evidence_min=evidence_min)
-    if verified and "evidence_reused" in batch.findings:
-        raise Rejected("evidence_reused", report_no=batch.report_no)
+    for finding in ("evidence_reused", "evidence_not_uploaded", "evidence_refused") if verified else ():
+        if finding in batch.findings:
+            raise Rejected(finding, report_no=batch.report_no)
 
 
 def _review(order: PlantingOrder, line: OrderLine, command: ReviewOrder, verified: int, now: int) -> Review:

@@ -7,6 +7,7 @@ from sqlalchemy import Boolean, CheckConstraint, Column, Index
 from sqlmodel import Field, SQLModel
 
 from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
+from partners.store.evidence_tables import EVIDENCE_MODELS
 
 
 class TreeUnits(SQLModel, table=True):
@@ -183,4 +184,5 @@ MODELS: dict[str, type[SQLModel]] = {
     "reviews": Reviews,
     "deliveries": Deliveries,
     "inbox": Inbox,
+    **EVIDENCE_MODELS,
 }
