@@ -55,6 +55,9 @@ from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
+from partners.evidence.desk import EvidenceDesk, evidence_desk
+from partners.evidence.jobs import settle_evidence
+from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders
 from partners.outbox import destinations, partners_outbox
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
@@ -297,8 +300,17 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
+        routers=(
+            partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),
+            evidence_router(_evidence(engine)),
+        ),
+        files=evidence_files(settings.evidence_bytes_max),
     )
+
+
+def _evidence(engine: Engine) -> EvidenceDesk:
+    keys = engine.registry.keys
+    return evidence_desk(engine.settings, engine.writer, engine.db, lambda: engine.rules, keys)
 
 
 async def _watch(engine: Engine) -> None:
@@ -348,6 +360,7 @@ async def _pulls(engine: Engine, counts: ReportCounts) -> AsyncIterator[list[Job
 
 def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
     settings, writer, db = engine.settings, engine.writer, engine.db
+    evidence = _evidence(engine)
     return Schedule(
         db,
         writer,
@@ -359,6 +372,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
         others=(
             Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
+            Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
             *pulls,
         ),
     )

@@ -1,4 +1,4 @@
-"""Pictures of any origin: opened within limits, read for time and place, compared by looks, encoded anew, kept as files.
+"""Pictures of any origin: opened within limits, read for time and place, compared by looks, encoded anew, kept.
 
 Shared by users' photos and by partners' evidence. Knows neither; nothing here decides.
 """

@@ -141,6 +141,9 @@ STATUS: dict[str, int] = {
     "unknown_batch": 404,
     # evidence: uploads and outlines
     "unknown_upload": 404,
+    "upload_offset": 409,
+    "upload_checksum": 460,  # the protocol's own
+    "upload_version": 412,
     "upload_locked": 423,
     "too_many_uploads": 429,
     "storage_full": 507,

@@ -93,6 +93,9 @@ CODES: dict[str, str] = {
     "unknown_batch": "The order has no such batch.",
     # evidence: uploads and outlines
     "unknown_upload": "There is no such upload, or its time is over.",
+    "upload_offset": "Bytes must be sent from where the upload has come to; `offset` says where.",
+    "upload_checksum": "What came does not have the checksum that was stated; it was not taken.",
+    "upload_version": "The request names no version of the tus protocol that this server speaks.",
     "upload_locked": "Another request is writing to this upload.",
     "too_many_uploads": "The partner's unfinished uploads are at their limit; finish or end some.",
     "storage_full": "There is no room for files now; nothing was lost, try again later.",
