@@ -1,7 +1,5 @@
 """HTTP of evidence beside uploads: outlines of a partner's sites, and the operator's view of what evidence comes to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Annotated, Any
 

@@ -4,8 +4,6 @@ Extensions: creation, creation-with-upload, expiration, checksum, termination. A
 disk yet; a request that hangs on a dead line yields to the client's next one.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii
@@ -235,8 +233,9 @@ async def _append(desk: EvidenceDesk, upload: Upload, offset: int, request: Requ
             else:
                 os.ftruncate(descriptor, offset)  # what can't be checked was not taken
             raise
-        except Rejected:
-            os.ftruncate(descriptor, offset)
+        except Rejected as refusal:
+            if digest is not None or refusal.code != "storage_full":  # what fitted on the disk is not lost
+                os.ftruncate(descriptor, offset)
             raise
         taken += await asyncio.to_thread(_write, descriptor, bytes(held))
         if digest is not None and expected is not None and digest.digest() != expected[1]:
