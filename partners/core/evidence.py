@@ -237,6 +237,7 @@ def _assessed(
         missing=missing,
         outline=state.site_outlines[outline_id(place, version)] if version else None,
         trees=(row.trees if row is not None else 0) + more_trees,
+        trees_due=max(0, (line.accepted or line.ordered) - line.reported - more_trees),
         others=[*_others(state, line, told.id), *others],
         whose=_whose(state, photos, seen),
         files_required=context.partner_terms(order.partner).files_required,

@@ -39,7 +39,9 @@ class Whose:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that is known of a batch when it is judged. `trees`: reported for its place, this batch included."""
+    """All that is known of a batch when it is judged. `trees`: reported for its place, this batch included;
+    `trees_due`: what its order still lacks.
+    """
 
     rules: EvidenceRules
     partner: str
@@ -50,6 +52,7 @@ class Case:
     missing: Sequence[str]
     outline: SiteOutline | None
     trees: int
+    trees_due: int
     others: Sequence[Figures]
     whose: Mapping[str, Whose]
     files_required: bool
@@ -114,8 +117,8 @@ def _ground(case: Case) -> Iterator[Reason]:
             yield Reason(code, {**about, "trees_per_ha_max": most})
             break
     else:
-        # a place that is planted over several reports fills up: only a finished order could say that it is too thin
-        if outline.area_m2 and case.trees * HECTARE_M2 < rules.trees_per_ha_min * outline.area_m2:
+        # a place that is planted over several reports fills up, so what is still to come counts as there
+        if (case.trees + case.trees_due) * HECTARE_M2 < rules.trees_per_ha_min * outline.area_m2:
             yield Reason("too_sparse", {**about, "trees_per_ha_min": rules.trees_per_ha_min})
     for place, partner, share, of_both in outline.overlaps:
         where = {"place": place, "share_pct": share / 100}

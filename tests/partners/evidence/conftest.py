@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 import uvicorn
 
@@ -23,11 +24,13 @@ from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
 from engine.settings import Settings
+from engine.store.schema import migrate
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.passes import make_pass
 from partners.evidence.routes import evidence_files, evidence_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings
 from tests.partners.bench import KEY, RULES, Bench, free_port, open_bench
+from tests.partners.evidence.plot import Plot, open_plot
 
 NGO = SIMULATOR_PARTNER
 OAK = "oak"
@@ -141,4 +144,19 @@ async def station(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Station]:
         evidence_uploads_max=3,
         evidence_pixels_max=4_000_000,
     ) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def evidence_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema, made once; tests copy it."""
+    path = tmp_path_factory.mktemp("template") / "saxaul.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest_asyncio.fixture
+async def plot(sqlite_url: str, tmp_path: Path, evidence_template: Path) -> AsyncIterator[Plot]:
+    """The real parts on SQLite, without a server."""
+    async with open_plot(sqlite_url, tmp_path, evidence_template) as made:
         yield made
