@@ -74,16 +74,16 @@ def encoded(picture: Image.Image, side_max: int) -> bytes:
 # --- looks ------------------------------------------------------------------------------------------
 
 
-def looks_of(picture: Image.Image, side: int = HASH_SIDE) -> str:
-    """The difference hash: for each pixel of a tiny grey copy, whether the next one is darker. side² bits as hex."""
-    small = picture.convert("L").resize((side + 1, side), Image.Resampling.LANCZOS)
+def looks_of(picture: Image.Image, across: int = HASH_SIDE, down: int = HASH_SIDE) -> str:
+    """The difference hash: for each pixel of a tiny grey copy, whether the next one is darker. One bit each, as hex."""
+    small = picture.convert("L").resize((across + 1, down), Image.Resampling.LANCZOS)
     grey = small.tobytes()
     bits = 0
-    for row in range(side):
-        line = grey[row * (side + 1) : (row + 1) * (side + 1)]
+    for row in range(down):
+        line = grey[row * (across + 1) : (row + 1) * (across + 1)]
         for left, right in pairwise(line):
             bits = bits << 1 | (left > right)
-    return f"{bits:0{side * side // 4}x}"
+    return f"{bits:0{across * down // 4}x}"
 
 
 def unlike(one: str, other: str) -> int:

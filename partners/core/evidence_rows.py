@@ -19,7 +19,7 @@ class EvidencePhoto:
 
     `taken_at` is by the camera's clock; unless `zone_known` it is local time written as if it were UTC. `gps_at` is the
     satellites' time. Latitude and longitude are WGS 84; `datum` says what they were in, `raw_*_e6` what was written.
-    `looks` and `fine` are perceptual hashes of 64 and 256 bits, the bands quarters of the first. `alike`: earlier
+    `looks` and `fine` are perceptual hashes of 64 and 512 bits, the bands quarters of the first. `alike`: earlier
     photos that look the same, as [sha256, bits, variant]; `elsewhere`: where the same device was within the hour, as
     [sha256, metres].
     """

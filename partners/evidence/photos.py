@@ -19,7 +19,6 @@ from PIL import ExifTags, Image
 
 from engine.pictures import (
     FORMATS,
-    HASH_SIDE,
     MEDIA_TYPES,
     encoded,
     exif_text,
@@ -36,7 +35,7 @@ HEIC = "image/heic"
 ALL_MEDIA_TYPES = (*MEDIA_TYPES, HEIC)
 PUBLIC_SIDE_MAX = 2048
 THUMB_SIDE_MAX = 320
-FINE_SIDE = 16
+COARSE, FINE = (8, 4), (16, 16)  # pixels compared, and rows of them, once across and once down
 _BASE_SIDE = 128  # likeness is worked out on a small square copy, so that turning it is cheap
 _TEXT_CHARACTERS_MAX = 120
 _ACCURACY_M_MAX = 10_000_000
@@ -154,8 +153,14 @@ def clean(text: str, characters_max: int) -> str:
 
 def _variants(picture: Image.Image) -> dict[str, Looks]:
     base = picture.convert("L").resize((_BASE_SIDE, _BASE_SIDE), Image.Resampling.LANCZOS)
-    turned = {name: base if how is None else base.transpose(how) for name, how in VARIANTS.items()}
-    return {name: Looks(looks_of(one, HASH_SIDE), looks_of(one, FINE_SIDE)) for name, one in turned.items()}
+    return {name: _looks(base if how is None else base.transpose(how)) for name, how in VARIANTS.items()}
+
+
+def _looks(base: Image.Image) -> Looks:
+    """Both hashes look across and down: a sky alone fills one half with equal bits, never both."""
+    ways = base, base.transpose(Image.Transpose.TRANSPOSE)
+    coarse, fine = ("".join(looks_of(way, *size) for way in ways) for size in (COARSE, FINE))
+    return Looks(coarse, fine)
 
 
 # --- what the head says ---------------------------------------------------------------------------

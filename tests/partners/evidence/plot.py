@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -194,7 +194,9 @@ def batch(report_no: str, quantity: int, files: Iterable[str] = (), **changes: A
 
 
 @asynccontextmanager
-async def open_plot(url: str, folder: Path, template: Path | None = None) -> AsyncIterator[Plot]:
+async def open_plot(
+    url: str, folder: Path, template: Path | None = None, rules: Callable[[], RuleBook] = rules
+) -> AsyncIterator[Plot]:
     """The real parts on an empty database; a template saves the migrations."""
     if template is not None:
         target = Path(url.partition("///")[2])
