@@ -58,6 +58,9 @@ from engine.writer import Writer
 from partners.after_api import after_router
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
+from partners.evidence.desk import EvidenceDesk, evidence_desk
+from partners.evidence.jobs import settle_evidence
+from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders
 from partners.outbox import destinations, partners_outbox
 from partners.public_api import public_router
@@ -312,13 +315,20 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=_routers(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),
+        routers=_routers(engine),
+        files=evidence_files(settings.evidence_bytes_max),
     )
 
 
-def _routers(desk: Desk) -> tuple[APIRouter, ...]:
+def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
-    return partners_router(desk), public_router(desk), after_router(desk)
+    desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
+    return partners_router(desk), public_router(desk), after_router(desk), evidence_router(_evidence(engine))
+
+
+def _evidence(engine: Engine) -> EvidenceDesk:
+    keys = engine.registry.keys
+    return evidence_desk(engine.settings, engine.writer, engine.db, lambda: engine.rules, keys)
 
 
 async def _watch(engine: Engine) -> None:
@@ -368,6 +378,7 @@ async def _pulls(engine: Engine, counts: ReportCounts) -> AsyncIterator[list[Job
 
 def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
     settings, writer, db = engine.settings, engine.writer, engine.db
+    evidence = _evidence(engine)
     return Schedule(
         db,
         writer,
@@ -380,6 +391,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
             Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
             Job("audit_sealed", SEAL_S, lambda: seal_audit(writer, db)),
+            Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
             *pulls,
         ),
     )

@@ -5,33 +5,16 @@ Whatever is kept or shown is encoded anew, so nothing but pixels of the upload s
 
 import asyncio
 import hashlib
-import os
 import shutil
-import warnings
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from fractions import Fraction
-from io import BytesIO
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
-from PIL import ExifTags, Image, ImageOps
-
-from engine.core.errors import Rejected
-from engine.core.units import instant
+from engine.pictures import encoded, looks_of, opened_picture, place_e6, taken_at, upright, write_whole
 from engine.store.database import Database
 
-MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
-_FORMATS = ("JPEG", "PNG", "WEBP")
 _SIDE_MAX = 2048  # pixels of what is kept: enough to read an odometer
-_QUALITY = 85
-_HASH_SIDE = 8
 _USERS_ASKED = 1000
-_EARLIEST = instant("2000-01-01T00:00:00Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,100 +37,23 @@ class Picture:
 
 def read_picture(data: bytes, pixels_max: int, zone: str) -> Picture:
     """What an upload shows. Raises Rejected(photo_invalid | photo_too_large)."""
-    Image.MAX_IMAGE_PIXELS = None  # the limit is ours, and is applied before anything is unpacked
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(BytesIO(data), formats=_FORMATS) as opened:
-                return _read(opened, data, pixels_max, zone)
-    except Rejected:
-        raise
-    except Exception as problem:  # decoders of hostile bytes raise whatever they like
-        raise Rejected("photo_invalid", expected=list(MEDIA_TYPES)) from problem
-
-
-def _read(opened: Image.Image, data: bytes, pixels_max: int, zone: str) -> Picture:
-    width, height = opened.size
-    if width * height > pixels_max:
-        raise Rejected("photo_too_large", width=width, height=height, pixels_max=pixels_max)
-    if opened.format != "MPO" and getattr(opened, "n_frames", 1) != 1:  # phones append depth and the like
-        raise Rejected("photo_invalid", expected="one picture, not an animation")
-    exif = opened.getexif()
-    taken_at = _taken_at(exif, zone)
-    latitude_e6, longitude_e6 = _place(exif)
-    picture = ImageOps.exif_transpose(opened).convert("RGB")
-    looks = _looks(picture)
-    picture.thumbnail((_SIDE_MAX, _SIDE_MAX))
-    out = BytesIO()
-    Image.frombytes("RGB", picture.size, picture.tobytes()).save(out, "JPEG", quality=_QUALITY)
-    stripped = out.getvalue()
-    return Picture(
-        sha256=hashlib.sha256(data).hexdigest(),
-        file=hashlib.sha256(stripped).hexdigest(),
-        stripped=stripped,
-        width=width,
-        height=height,
-        looks=looks,
-        taken_at=taken_at,
-        latitude_e6=latitude_e6,
-        longitude_e6=longitude_e6,
-    )
-
-
-def _looks(picture: Image.Image) -> str:
-    """The difference hash: for each pixel of a tiny grey copy, whether the next one is darker. 16 hex digits."""
-    small = picture.convert("L").resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.LANCZOS)
-    grey = small.tobytes()
-    bits = 0
-    for row in range(_HASH_SIDE):
-        line = grey[row * (_HASH_SIDE + 1) : (row + 1) * (_HASH_SIDE + 1)]
-        for left, right in pairwise(line):
-            bits = bits << 1 | (left > right)
-    return f"{bits:016x}"
-
-
-def unlike(one: str, other: str) -> int:
-    """In how many of 64 bits two perceptual hashes differ."""
-    return (int(one, 16) ^ int(other, 16)).bit_count()
-
-
-# --- EXIF -------------------------------------------------------------------------------------------
-
-
-def _taken_at(exif: Image.Exif, zone: str) -> int | None:
-    """When the camera says that it was taken; None for nothing or nonsense."""
-    details = exif.get_ifd(ExifTags.IFD.Exif)
-    text = _text(details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime))
-    offset = _text(details.get(ExifTags.Base.OffsetTimeOriginal))
-    try:
-        told = datetime.strptime(f"{text} {offset or '+00:00'}", "%Y:%m:%d %H:%M:%S %z")
-        at = told if offset else told.replace(tzinfo=ZoneInfo(zone))
-        taken_at = int(at.timestamp()) * 1000
-    except (ValueError, OverflowError, KeyError):
-        return None
-    return taken_at if taken_at >= _EARLIEST else None
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value).strip("\x00 ")
-
-
-def _place(exif: Image.Exif) -> tuple[int | None, int | None]:
-    """(latitude, longitude) in millionths of a degree; None for nothing or nonsense."""
-    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
-    latitude = _degrees_e6(gps, ExifTags.GPS.GPSLatitude, ExifTags.GPS.GPSLatitudeRef, "S", 90)
-    longitude = _degrees_e6(gps, ExifTags.GPS.GPSLongitude, ExifTags.GPS.GPSLongitudeRef, "W", 180)
-    return (latitude, longitude) if latitude is not None and longitude is not None else (None, None)
-
-
-def _degrees_e6(gps: Mapping[int, Any], place: int, side: int, negative: str, most: int) -> int | None:
-    try:
-        degrees, minutes, seconds = (Fraction(str(part)) for part in gps[place])
-        found = round((degrees + minutes / 60 + seconds / 3600) * 10**6)
-        sign = -1 if _text(gps.get(side)).upper() == negative else 1
-    except (KeyError, ValueError, TypeError, ArithmeticError):
-        return None
-    return sign * found if 0 <= found <= most * 10**6 else None
+    with opened_picture(data, pixels_max) as opened:
+        width, height = opened.size
+        exif = opened.getexif()
+        latitude_e6, longitude_e6 = place_e6(exif)
+        picture = upright(opened)
+        stripped = encoded(picture, _SIDE_MAX)
+        return Picture(
+            sha256=hashlib.sha256(data).hexdigest(),
+            file=hashlib.sha256(stripped).hexdigest(),
+            stripped=stripped,
+            width=width,
+            height=height,
+            looks=looks_of(picture),
+            taken_at=taken_at(exif, zone),
+            latitude_e6=latitude_e6,
+            longitude_e6=longitude_e6,
+        )
 
 
 # --- the folder -------------------------------------------------------------------------------------
@@ -165,14 +71,7 @@ class PhotoFolder:
 
     def keep(self, user: int, picture: Picture) -> None:
         """Write the picture; whole or not at all."""
-        path = self.path(user, picture.file)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.part")
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            out.write(picture.stripped)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(path)
+        write_whole(self.path(user, picture.file), picture.stripped)
 
     def drop(self, user: int, file: str) -> None:
         """Remove one picture."""

@@ -112,6 +112,18 @@ class Settings(BaseSettings):
         ge=0,
         description="Largest simulation over HTTP: users x days x runs x rulebooks; 0 allows none.",
     )
+    evidence: Path | None = Field(
+        None,
+        description="Folder of partners' evidence; beside the SQLite file (NAME.evidence), or ./saxaul.evidence.",
+    )
+    evidence_bytes_max: int = Field(33_554_432, description="Largest file of evidence taken from a partner.")
+    evidence_pixels_max: int = Field(
+        64_000_000, description="Most pixels of a partner's photo, checked before it is unpacked."
+    )
+    evidence_uploads_max: int = Field(100, ge=1, description="Unfinished uploads that a partner may have.")
+    evidence_expiry_s: int = Field(
+        604_800, ge=60, description="How long an unfinished upload waits for its next bytes."
+    )
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")
@@ -130,10 +142,16 @@ class Settings(BaseSettings):
     @property
     def photo_folder(self) -> Path:
         """Where users' photos lie."""
-        if self.photos is not None:
-            return self.photos
-        kind, _, path = self.database_url.partition(":///")
-        return Path(f"{path}.photos") if kind.startswith("sqlite") else Path("saxaul.photos")
+        return self.photos or self._beside_database("photos")
+
+    @property
+    def evidence_folder(self) -> Path:
+        """Where partners' evidence lies."""
+        return self.evidence or self._beside_database("evidence")
+
+    def _beside_database(self, kind: str) -> Path:
+        scheme, _, path = self.database_url.partition(":///")
+        return Path(f"{path}.{kind}") if scheme.startswith("sqlite") else Path(f"saxaul.{kind}")
 
     def check(self) -> None:
         """Refuse what can't be served with, and well-known or short secrets wherever others could reach the server.

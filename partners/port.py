@@ -40,6 +40,8 @@ class Capabilities:
     reads_messages: bool
     asks_below_minimum: bool
     is_live: bool
+    uploads_evidence: bool = False
+    """Its files must be uploaded here, and what they show is judged."""
 
 
 @dataclass(frozen=True, slots=True)

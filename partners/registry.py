@@ -11,6 +11,7 @@ from typing import Any
 from engine.core.units import SECOND_MS
 from partners.adapters.simulator.adapter import SimulatorAdapter
 from partners.core.model import PartnerTerms
+from partners.evidence.rules import shipped_rules
 from partners.port import Adapter, Capabilities
 from partners.signing import secret_bytes
 
@@ -40,10 +41,11 @@ class PartnerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The partners of this process: their adapters and terms by partner id."""
+    """The partners of this process: their adapters, terms and keys by partner id."""
 
     adapters: Mapping[str, Adapter]
     terms: Mapping[str, PartnerTerms]
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def is_live(self, partner: str) -> bool:
         """Whether the partner plants real trees; unknown partners do not count as such."""
@@ -85,8 +87,10 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
             asks_below_minimum=can.asks_below_minimum,
             poll_ms=can.poll_s * SECOND_MS,
             resendable=can.idempotency == "native",
+            evidence=shipped_rules() if can.uploads_evidence else None,
+            files_required=can.uploads_evidence,
         )
-    return Registry(adapters, terms)
+    return Registry(adapters, terms, {one.partner: one.keys for one in partners})
 
 
 def simulator_settings(address: str | None, key: str | None) -> list[PartnerSettings]:

@@ -72,6 +72,7 @@ def make_app(parts: Parts) -> FastAPI:
         tally=parts.http,
         is_draining=lambda: parts.is_draining,
         pictures={photos.PATH: parts.settings.photo_bytes_max},
+        files=parts.files,
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -7,6 +7,7 @@ with ids, a query, a header or a body.
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.api.problems import problem_of
-from engine.photos import MEDIA_TYPES
+from engine.pictures import MEDIA_TYPES
 from engine.tally import HttpTally
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,8 @@ _METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 class Edge:
     """Wraps the app. `body_bytes_max`: a larger body is refused by its head, or as soon as it has grown so far.
 
-    `pictures`: the paths that take pictures in place of JSON, each with its own limit in bytes.
+    `pictures`: the paths that take pictures in place of JSON, each with its own limit in bytes. `files`: what paths
+    begin with that take other things, each with its limit and its media types.
     """
 
     def __init__(
@@ -38,10 +40,12 @@ class Edge:
         tally: HttpTally,
         is_draining: Callable[[], bool],
         pictures: Mapping[str, int],
+        files: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
     ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
-        self._pictures = pictures
+        self._takes = {path: (limit, MEDIA_TYPES) for path, limit in pictures.items()}
+        self._files = files
         self._tally = tally
         self._is_draining = is_draining
 
@@ -84,15 +88,27 @@ class Edge:
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
         has_body = (length.isdigit() and int(length[:20]) > 0) or b"transfer-encoding" in headers
-        bytes_max = self._pictures.get(scope["path"], self._body_bytes_max)
-        fits = _is_picture if scope["path"] in self._pictures else _is_json
+        bytes_max, kinds = self._taken_at(scope["path"])
         if length.isdigit() and int(length[:20]) > bytes_max:
             limit = {"body_bytes_max": bytes_max}
             await problem_of("body_too_large", limit)(scope, receive, _closing(send))
-        elif has_body and scope["method"] not in _NO_BODY and not fits(headers.get(b"content-type", b"")):
+        elif (
+            has_body
+            and scope["method"] not in _NO_BODY
+            and not _fits(headers.get(b"content-type", b""), kinds)
+        ):
             await problem_of("unsupported_media_type")(scope, receive, _closing(send))
         else:
             await self._app(scope, self._bounded(receive, bytes_max), send)
+
+    def _taken_at(self, path: str) -> tuple[int, tuple[str, ...]]:
+        """The limit and the media types of a path; none of these: JSON."""
+        if path in self._takes:
+            return self._takes[path]
+        for start, taken in self._files.items():
+            if path.startswith(start):
+                return taken
+        return self._body_bytes_max, ()
 
     def _bounded(self, receive: Receive, bytes_max: int) -> Receive:
         """The body as it comes, until it is more than the limit: whoever sends no length is counted."""
@@ -128,8 +144,10 @@ def _is_json(content_type: bytes) -> bool:
     return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
-def _is_picture(content_type: bytes) -> bool:
-    return content_type.split(b";")[0].strip().lower().decode("latin-1") in MEDIA_TYPES
+def _fits(content_type: bytes, kinds: tuple[str, ...]) -> bool:
+    if not kinds:
+        return _is_json(content_type)
+    return content_type.split(b";")[0].strip().lower().decode("latin-1") in kinds
 
 
 def _closing(send: Send) -> Any:

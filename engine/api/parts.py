@@ -1,6 +1,6 @@
 """What the HTTP edge is handed by main: the parts of a running engine. Makes none of them itself."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,8 @@ class Parts:
 
     `publisher` publishes rulebooks; `in_force` knows which edition counts (None: one rulebook for ever).
     `studies` are simulations and reports that run apart.
-    `explain` tells of one ball (None: there is none such); `routers` are those of other domains (partners);
+    `explain` tells of one ball (None: there is none such); `routers` are those of other domains (partners), `files`
+    what paths of theirs take in place of JSON: beginning, largest body, media types;
     `front` and `counters` belong to the socket side and are only read. `is_draining` makes readiness fail.
     """
 
@@ -51,6 +52,7 @@ class Parts:
     front: Front | None = None
     counters: Counters | None = None
     routers: Sequence[APIRouter] = ()
+    files: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     http: HttpTally = field(default_factory=HttpTally)
     jobs: JobTally = field(default_factory=JobTally)
     counts: ReportCounts = field(default_factory=ReportCounts)

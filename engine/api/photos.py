@@ -13,7 +13,8 @@ from engine.api.problems import refusals
 from engine.core import commands
 from engine.core.errors import Rejected
 from engine.core.units import DAY_MS
-from engine.photos import MEDIA_TYPES, Picture, read_picture, unlike
+from engine.photos import Picture, read_picture
+from engine.pictures import MEDIA_TYPES, unlike
 from engine.store import queries
 from engine.store.database import DatabaseAway
 

@@ -164,6 +164,17 @@ STATUS: dict[str, int] = {
     "invoice_settled": 409,
     "payments_held": 409,
     "over_repaid": 422,
+    "evidence_not_uploaded": 409,
+    "evidence_refused": 409,
+    # evidence: uploads and outlines
+    "unknown_upload": 404,
+    "upload_offset": 409,
+    "upload_checksum": 460,  # the protocol's own
+    "upload_version": 412,
+    "upload_locked": 423,
+    "too_many_uploads": 429,
+    "storage_full": 507,
+    "outline_invalid": 422,
     "unknown_delivery": 404,
     "lease_lost": 409,
     "not_stuck": 409,

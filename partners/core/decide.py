@@ -15,6 +15,7 @@ from partners.core import (
     closing,
     deliveries,
     disputes,
+    evidence,
     invoices,
     levels,
     money,
@@ -23,6 +24,7 @@ from partners.core import (
     watch,
 )
 from partners.core import commands as c
+from partners.core import evidence_commands as ec
 from partners.core.after_events import Noted
 from partners.core.after_touches import after_touches
 from partners.core.audit_log import noted, seal_audit
@@ -51,15 +53,20 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
         case c.RecordReport():
             yield Touch("inbox", (command.partner, command.message))
             yield from order_touches(state, command.report.order)
-            yield from _report(command.report)
+            yield from _report(command.report, state)
         case c.ClaimDeliveries():
             yield from (Touch("deliveries", name) for name in command.deliveries)
         case c.SettleDelivery() | c.ResolveDelivery():
             yield from _delivery(state, command.delivery)
             if isinstance(command, c.SettleDelivery) and command.report is not None:
-                yield from _report(command.report)
+                yield from _report(command.report, state)
         case c.CancelOrder():
             yield from order_touches(state, command.order)
+        case ec.AssessBatch() | ec.DismissReason():
+            yield from order_touches(state, command.order)
+            yield from evidence.touches(command, state)
+        case ec.KeepEvidence() | ec.NoteLikeness() | ec.RecordOutline():
+            yield from evidence.touches(command, state)
         case _:
             yield from after_touches(command, state)
 
@@ -71,10 +78,13 @@ def _delivery(state: PartnerState, name: str) -> Iterable[Touch]:
         yield from order_touches(state, row.order_id)
 
 
-def _report(report: PartnerReport) -> Iterable[Touch]:
+def _report(report: PartnerReport, state: PartnerState) -> Iterable[Touch]:
+    files: dict[str, list[str]] = {}
     for shown in report.batches:
         yield Touch("batches", batch_id(report.order, shown.report_no))
         yield from (Touch("evidence", item.sha256) for item in shown.evidence)
+        files[batch_id(report.order, shown.report_no)] = [item.sha256 for item in shown.evidence]
+    yield from evidence.batch_touches(state, report.order, files)
 
 
 def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) -> Decision:
@@ -121,5 +131,10 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     ac.SettleInvoice: invoices.settle_invoice,
     ac.RecordRepayment: money.record_repayment,
     ac.SealAudit: seal_audit,
+    ec.KeepEvidence: evidence.keep_evidence,
+    ec.NoteLikeness: evidence.note_likeness,
+    ec.RecordOutline: evidence.record_outline,
+    ec.AssessBatch: evidence.assess_batch,
+    ec.DismissReason: evidence.dismiss_reason,
 }
 COMMANDS = tuple(_DECIDERS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from partners.core import events as e
+from partners.core import evidence_events
 from partners.core.after_evolve import AFTER_EVOLVE
 from partners.core.model import InboxMessage, PartnerState, TreeUnit
 
@@ -168,4 +169,5 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.DeliverySettled: _delivery_settled,
     e.MessageReceived: _message_received,
     **AFTER_EVOLVE,
+    **evidence_events.EVOLVE,
 }

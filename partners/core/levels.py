@@ -42,6 +42,12 @@ REASONS = (
     "other",
 )
 
+BARS = (
+    "evidence_reused",
+    "evidence_not_uploaded",
+    "evidence_refused",
+)  # findings with which no tree is verified
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -156,13 +162,14 @@ def follow(
 
 
 def check_batch(batch: Batch, trees: int, evidence_min: int) -> None:
-    """What no reviewer may set aside. Raises `over_verified`, `evidence_missing`, `evidence_reused`."""
+    """What no reviewer may set aside. Raises `over_verified`, `evidence_missing`, and the findings of `BARS`."""
     if not 0 <= trees <= batch.reported:
         raise Rejected("over_verified", report_no=batch.report_no, reported=batch.reported, verified=trees)
     if trees and len(batch.evidence) < evidence_min:
         raise Rejected("evidence_missing", report_no=batch.report_no, evidence_min=evidence_min)
-    if trees and "evidence_reused" in batch.findings:
-        raise Rejected("evidence_reused", report_no=batch.report_no)
+    for finding in BARS if trees else ():
+        if finding in batch.findings:
+            raise Rejected(finding, report_no=batch.report_no)
 
 
 def _agreed(

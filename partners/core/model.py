@@ -11,6 +11,14 @@ from typing import Any
 from engine.core.state import Shelf, ShelfKind
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
 from partners.core.after_terms import AfterTerms
+from partners.core.evidence_rows import (
+    EVIDENCE_SHELVES,
+    Assessment,
+    EvidencePhoto,
+    PlantedPlace,
+    SiteOutline,
+)
+from partners.core.evidence_rules import EvidenceRules
 from partners.core.records import AFTER_SHELVES, AfterState
 
 PARTNER_TEXT_CHARACTERS_MAX = 200
@@ -197,6 +205,7 @@ PARTNER_SHELVES = (
     ShelfKind("reviews", Review, ("id",)),
     ShelfKind("inbox", InboxMessage, ("partner", "message")),
     *AFTER_SHELVES,
+    *EVIDENCE_SHELVES,
 )
 
 
@@ -211,6 +220,10 @@ class PartnerState(AfterState):
     evidence: Shelf[str, Evidence]
     reviews: Shelf[str, Review]
     inbox: Shelf[tuple[str, str], InboxMessage]
+    evidence_photos: Shelf[str, EvidencePhoto]
+    site_outlines: Shelf[str, SiteOutline]
+    planted_places: Shelf[str, PlantedPlace]
+    assessments: Shelf[str, Assessment]
 
 
 # --- terms ----------------------------------------------------------------------------------------
@@ -231,7 +244,8 @@ class PartnerTerms:
     """What holds with a partner whatever is planted: timers, evidence, and what its adapter can do.
 
     `retry_ms`: the waits after each failed attempt; `resendable`: a repeated request with our key has one
-    effect.
+    effect. `evidence`: by what its evidence is judged, None: not at all; `files_required`: files that it names must
+    be uploaded here.
     """
 
     partner: str
@@ -248,6 +262,8 @@ class PartnerTerms:
     )
     reads_before_stuck: int = 6
     after: AfterTerms = field(default_factory=AfterTerms)
+    evidence: EvidenceRules | None = None
+    files_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +308,7 @@ class EvidenceShown:
 
 @dataclass(frozen=True, slots=True)
 class BatchShown:
-    """One planting report of the partner."""
+    """One planting report of the partner. `planters`: how many people planted, where it says so."""
 
     report_no: str
     quantity: int
@@ -300,6 +316,7 @@ class BatchShown:
     planted_to_on: str
     site: str
     evidence: tuple[EvidenceShown, ...] = ()
+    planters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from partners.core.allocate import give_back
 from partners.core.commands import CancelOrder, FollowUpOrder, HoldOrder, RecordReport, ResumeOrder
 from partners.core.context import Context
 from partners.core.deliveries import delivery_id, queue, withdraw
+from partners.core.evidence import assess_report
 from partners.core.model import (
     BATCH_EVIDENCE_MAX,
     ENDED_STATES,
@@ -294,6 +295,7 @@ def _forward(
             continue
         mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
         events += _batch(state, order, line, shown, mine, seen, context, report.by)
+    events += assess_report(state, order, line, report.batches, events, seen, context)
     answered = at == "needs_info" and report.at > order.said_at
     if report.state == "planted" and (at == "in_planting" or answered):
         events.append(_moved(order, "planted", report, context))

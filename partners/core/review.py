@@ -19,7 +19,7 @@ def review_order(state: PartnerState, command: ReviewOrder, context: Context) ->
     """Verify what was planted, ask for more, or send it back to planting.
 
     Raises `unknown_order`, `order_held`, `not_planted`, `own_review`, `over_verified`, `evidence_missing`,
-    `evidence_reused`, `nothing_verified`, `bad_request`.
+    `evidence_reused`, `evidence_not_uploaded`, `evidence_refused`, `nothing_verified`, `bad_request`.
     """
     order = the_order(state, command.order)
     _check(order, command)

@@ -8,6 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
 from partners.store.after_tables import AFTER_MODELS
+from partners.store.evidence_tables import EVIDENCE_MODELS
 
 
 class TreeUnits(SQLModel, table=True):
@@ -185,4 +186,5 @@ MODELS: dict[str, type[SQLModel]] = {
     "deliveries": Deliveries,
     "inbox": Inbox,
     **AFTER_MODELS,
+    **EVIDENCE_MODELS,
 }

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 from engine.api.tokens import sign_demo_token
 from engine.core.commands import SubmitActivity
 from engine.core.units import HOUR_MS, rfc3339
-from engine.photos import unlike
+from engine.pictures import unlike
 from tests.api.conftest import TOKEN_SECRET, Api, copied, open_api
 from tests.core.world import rules_with_grades
 from tests.support.server import new_key

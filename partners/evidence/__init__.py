@@ -1,0 +1,1 @@
+"""Evidence: uploads on bad lines, photos and outlines as they are read, likeness across partners, packs."""

@@ -1,0 +1,81 @@
+"""What the routes and jobs of evidence work with, handed over by main."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from engine.core.errors import Rejected
+from engine.core.rules import RuleBook
+from engine.core.units import SECOND_MS
+from engine.settings import Settings
+from engine.store.database import Database, DatabaseAway, Reader
+from engine.writer import Writer
+from partners.core.evidence_rules import EvidenceRules
+from partners.evidence.folder import EvidenceFolder
+from partners.evidence.rules import shipped_rules
+from partners.evidence.uploads import Uploads
+
+UNPACKING_MAX = 2  # each may take four bytes a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceDesk:
+    """`keys`: each partner's secrets, by which its upload passes are signed; `wall_ms`: the host's clock, for them.
+
+    `unpacking`: how many pictures may be unpacked at a time.
+    """
+
+    writer: Writer
+    db: Database
+    rules: Callable[[], RuleBook]
+    evidence: EvidenceRules
+    folder: EvidenceFolder
+    uploads: Uploads
+    pixels_max: int
+    keys: Mapping[str, tuple[str, ...]]
+    wall_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
+    unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKING_MAX))
+
+    def now_ms(self) -> int:
+        """The engine's now."""
+        return self.writer.clock.now_ms()
+
+    async def submit(self, command: Any) -> dict[str, Any]:
+        """The reply of a command. Raises Rejected."""
+        outcome = await self.writer.submit(command)
+        if outcome.error is not None:
+            raise outcome.error
+        reply: dict[str, Any] = msgspec.json.decode(outcome.data or b"{}")
+        return reply
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Reader]:
+        """One view of the database. Raises Rejected(unavailable)."""
+        try:
+            async with self.db.snapshot() as reader:
+                yield reader
+        except DatabaseAway as problem:
+            raise Rejected("unavailable") from problem
+
+
+def evidence_desk(
+    settings: Settings,
+    writer: Writer,
+    db: Database,
+    rules: Callable[[], RuleBook],
+    keys: Mapping[str, tuple[str, ...]],
+) -> EvidenceDesk:
+    """The desk as the settings want it."""
+    folder = EvidenceFolder(settings.evidence_folder)
+    expiry_ms = settings.evidence_expiry_s * SECOND_MS
+    uploads = Uploads(folder, settings.evidence_bytes_max, settings.evidence_uploads_max, expiry_ms)
+    return EvidenceDesk(
+        writer, db, rules, shipped_rules(), folder, uploads, settings.evidence_pixels_max, keys
+    )

@@ -1,0 +1,116 @@
+"""What routes, jobs and packs ask of the tables of evidence; each with a bound."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+from engine.store.database import Reader
+from partners.core.evidence_rows import Assessment, EvidencePhoto, SiteOutline
+
+BATCHES_MAX = 500
+OUTLINES_MAX = 2_000
+_JSON = {"alike", "elsewhere", "polygons", "overlaps", "notes", "reasons", "missing", "dismissed"}
+
+
+async def batch_naming(reader: Reader, sha256: str) -> tuple[int, str] | None:
+    """(order, batch) of the batch that names the file, where there is one that is judged."""
+    rows = await reader.fetch(
+        "SELECT a.order_id, a.batch_id FROM evidence e JOIN assessments a ON a.batch_id = e.batch_id"
+        " WHERE e.sha256 = ?",
+        sha256,
+    )
+    return (rows[0][0], rows[0][1]) if rows else None
+
+
+async def batches_at(reader: Reader, place: str) -> list[tuple[int, str]]:
+    """(order, batch) of what was judged by another version of the place's outline than the one in use."""
+    rows = await reader.fetch(
+        "SELECT a.order_id, a.batch_id FROM assessments a JOIN planted_places p ON p.place = a.place"
+        " WHERE a.place = ? AND a.outline_version <> p.version ORDER BY a.batch_id LIMIT ?",
+        place,
+        BATCHES_MAX,
+    )
+    return [(order, batch) for order, batch in rows]
+
+
+async def batches_to_assess(reader: Reader) -> list[tuple[int, str]]:
+    """(order, batch) of what waits for files of which some have come since, or was judged by an older outline."""
+    waiting = await reader.fetch(
+        "SELECT order_id, batch_id, missing FROM assessments WHERE is_waiting = ? ORDER BY batch_id LIMIT ?",
+        True,
+        BATCHES_MAX,
+    )
+    wanted = {sha256 for _, _, missing in waiting for sha256 in json.loads(missing)}
+    here: set[str] = set()
+    if wanted:
+        rows = await reader.fetch("SELECT sha256 FROM evidence_photos WHERE sha256 IN ?", sorted(wanted))
+        here = {sha256 for (sha256,) in rows}
+    arrived = [(order, batch) for order, batch, missing in waiting if here & set(json.loads(missing))]
+    older = await reader.fetch(
+        "SELECT a.order_id, a.batch_id FROM planted_places p JOIN assessments a ON a.place = p.place"
+        " WHERE p.version > 0 AND a.outline_version < p.version LIMIT ?",
+        BATCHES_MAX,
+    )
+    return list(dict.fromkeys([*arrived, *((order, batch) for order, batch in older)]))
+
+
+async def outlines_in(
+    reader: Reader, season: str, box_e6: tuple[int, int, int, int], but: str
+) -> list[tuple[str, str, Any]]:
+    """(place, partner, polygons) of the season's outlines in use whose boxes meet this one, but for one place."""
+    west, south, east, north = box_e6
+    rows = await reader.fetch(
+        "SELECT place, partner, polygons FROM site_outlines WHERE season = ? AND is_current = ?"
+        " AND west_e6 <= ? AND east_e6 >= ? AND south_e6 <= ? AND north_e6 >= ? AND place <> ?"
+        " ORDER BY place LIMIT ?",
+        season,
+        True,
+        east,
+        west,
+        north,
+        south,
+        but,
+        OUTLINES_MAX,
+    )
+    return [(place, partner, json.loads(polygons)) for place, partner, polygons in rows]
+
+
+async def assessments_of(reader: Reader, order: int) -> list[dict[str, Any]]:
+    """What the evidence of each batch of an order comes to."""
+    return await _rows(reader, "assessments", Assessment, "order_id = ?", "batch_id", order)
+
+
+async def photos_named(reader: Reader, names: list[str]) -> list[dict[str, Any]]:
+    """What is known of these files, by their hashes."""
+    if not names:
+        return []
+    return await _rows(reader, "evidence_photos", EvidencePhoto, "sha256 IN ?", "sha256", names)
+
+
+async def outlines_of(reader: Reader, places: list[str]) -> list[dict[str, Any]]:
+    """Every version of these places' outlines."""
+    if not places:
+        return []
+    return await _rows(reader, "site_outlines", SiteOutline, "place IN ?", "place, version", places)
+
+
+async def owner_of(reader: Reader, sha256: str) -> str | None:
+    """The partner that uploaded the file."""
+    rows = await reader.fetch("SELECT partner FROM evidence_photos WHERE sha256 = ?", sha256)
+    return rows[0][0] if rows else None
+
+
+async def _rows(
+    reader: Reader, table: str, row: type, where: str, order: str, *params: Any
+) -> list[dict[str, Any]]:
+    columns = [field.name for field in fields(row)]
+    sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {where} ORDER BY {order}"
+    return [
+        {
+            name: json.loads(value) if name in _JSON else value
+            for name, value in zip(columns, values, strict=True)
+        }
+        for values in await reader.fetch(sql, *params)
+    ]
