@@ -55,8 +55,10 @@ from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
-from partners.jobs import follow_up, form_orders
+from partners.jobs import follow_up, form_orders, give_energy_back
+from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
+from partners.record_api import records_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.terms import Hurry
 
@@ -156,6 +158,9 @@ async def open_engine(
         writer.start()
         stack.push_async_callback(writer.stop)
         await _settle(writer, in_force, folder.command or LookAtEditions())
+        if settings.demo or SIMULATOR_PARTNER in registry.adapters:
+            rules = in_force.read_at(clock.now_ms()).rules
+            await onboard_simulator(db, writer, rules, SIMULATOR_PARTNER, settings.demo)
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
@@ -297,7 +302,10 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=(partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),),
+        routers=(
+            records_router(engine.writer, engine.db),
+            partners_router(Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)),
+        ),
     )
 
 
@@ -359,6 +367,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
         others=(
             Job("orders_formed", settings.orders_s, lambda: form_orders(writer, db)),
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
+            Job("energy_given_back", settings.orders_s, lambda: give_energy_back(writer, db)),
             *pulls,
         ),
     )

@@ -7,21 +7,25 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engine.core import commands as game
+from engine.core.choosing import withdraw_touches
 from engine.core.context import Context as EngineContext
-from engine.core.events import Decision, TreeRedeemed
+from engine.core.events import Decision, TreeKept, TreeRedeemed, TreeWithdrawn
 from engine.core.game import Rule
 from engine.core.redeem import advance_touches
 from engine.core.state import Touch
 from engine.domain import Domain
 from engine.store.mapping import shelf_table
+from partners.core import commands as c
 from partners.core import decide as core
 from partners.core import events as e
-from partners.core.commands import PledgeUnit
 from partners.core.context import Context
 from partners.core.evolve import EVOLVE
 from partners.core.model import PARTNER_SHELVES, PartnerTerms
 from partners.store.tables import MODELS
 from partners.terms import Hurry, terms_reader
+
+NOT_TOLD = (c.PledgeUnit, c.KeepUnit, c.WithdrawUnit)
+"""What the game itself has caused: it knows already."""
 
 PARTNER_TABLES = {kind.name: shelf_table(kind, MODELS[kind.name]) for kind in PARTNER_SHELVES}
 
@@ -44,8 +48,12 @@ def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None =
         evolve=EVOLVE,
         reactions={
             TreeRedeemed: _pledge,
+            TreeKept: _keep,
+            TreeWithdrawn: _withdraw,
             e.UnitsMoved: _advance,
             e.UnitsReleased: _release,
+            e.UnitsUnplaced: _unplace,
+            e.UnitsWithdrawn: _give_up,
         },
     )
 
@@ -57,12 +65,24 @@ def touches(command: Any, state: Any) -> Iterator[Touch]:
         if touch.shelf == "tree_units":
             units.append(touch.key)
         yield touch
-    if units and not isinstance(command, PledgeUnit):
+    if not units or isinstance(command, NOT_TOLD):
+        return
+    if isinstance(command, c.GiveUpUnits):
+        yield from withdraw_touches(game.WithdrawTrees(tuple(units), ""), state)
+    else:
         yield from advance_touches(game.AdvanceTrees(tuple(units), ""), state)
 
 
 def _pledge(event: TreeRedeemed) -> list[object]:
-    return [PledgeUnit(None, event.tree.id, event.tree.programme)]
+    return [c.PledgeUnit(None, event.tree.id, event.tree.programme)]
+
+
+def _keep(event: TreeKept) -> list[object]:
+    return [c.KeepUnit(None, event.tree, event.energy_back_at)]
+
+
+def _withdraw(event: TreeWithdrawn) -> list[object]:
+    return [c.WithdrawUnit(None, event.tree, event.note)]
 
 
 def _advance(event: e.UnitsMoved) -> list[object]:
@@ -72,3 +92,11 @@ def _advance(event: e.UnitsMoved) -> list[object]:
 def _release(event: e.UnitsReleased) -> list[object]:
     note = f"{event.note}:{event.season}" if event.season else event.note
     return [game.AdvanceTrees(event.units, "pledged", note)]
+
+
+def _unplace(event: e.UnitsUnplaced) -> list[object]:
+    return [game.AdvanceTrees(event.units, "pledged", event.why, True, event.back_at)]
+
+
+def _give_up(event: e.UnitsWithdrawn) -> list[object]:
+    return [game.WithdrawTrees(event.units, event.note)]

@@ -85,6 +85,8 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
             asks_below_minimum=can.asks_below_minimum,
             poll_ms=can.poll_s * SECOND_MS,
             resendable=can.idempotency == "native",
+            is_live=can.is_live,
+            lines_max=can.lines_max,
         )
     return Registry(adapters, terms)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
+from engine.core.units import local_day
 from partners.core.model import PartnerTerms, Terms
 
 
@@ -22,16 +24,6 @@ class Context:
         """What holds with the partner; the defaults for one that is not configured any more."""
         return self.partners.get(partner) or PartnerTerms(partner)
 
-    def places_like(self, programme: str) -> list[Terms]:
-        """The programme and then, by id, all that plant the same species in the same region for the same
-        price."""
-        own = self.terms.get(programme)
-        if own is None:
-            return []
-        return [own] + [
-            other
-            for _, other in sorted(self.terms.items())
-            if other.programme != own.programme
-            and (other.species, other.region, other.unit_price_minor, other.currency)
-            == (own.species, own.region, own.unit_price_minor, own.currency)
-        ]
+    def today(self) -> date:
+        """The day of agreements and seasons, in UTC."""
+        return local_day(self.now, "UTC")

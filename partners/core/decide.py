@@ -8,10 +8,11 @@ from typing import Any
 
 from engine.core.events import Decision
 from engine.core.state import Touch
-from partners.core import allocate, deliveries, orders, review
+from partners.core import allocate, deliveries, drafts, orders, review
 from partners.core import commands as c
 from partners.core.context import Context
 from partners.core.model import PartnerReport, PartnerState, batch_id
+from partners.core.records import table as records
 
 
 def decide(state: PartnerState, command: Any, context: Context) -> Decision:
@@ -25,10 +26,14 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
     Asked again after each load until it names nothing new: an order names its lines, a line its units.
     """
     match command:
-        case c.PledgeUnit():
+        case c.PledgeUnit() | c.KeepUnit() | c.WithdrawUnit():
             yield Touch("tree_units", command.unit)
-        case c.FormOrder():
+        case c.GiveUpUnits():
             yield from (Touch("tree_units", number) for number in command.units)
+        case c.FormOrder():
+            yield from _allocation(command, state)
+        case c.OrderTest():
+            yield from _partner(state, command.partner)
         case c.RecordReport():
             yield Touch("inbox", (command.partner, command.message))
             yield from _order(state, command.report.order)
@@ -41,6 +46,33 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
                 yield from _report(command.report)
         case c.FollowUpOrder() | c.CancelOrder() | c.HoldOrder() | c.ResumeOrder() | c.ReviewOrder():
             yield from _order(state, command.order)
+        case c.SubmitOrder() | c.RecheckOrder():
+            yield from _order(state, command.order)
+        case _:
+            yield from records.touches(command, state)
+
+
+def _allocation(command: c.FormOrder, state: PartnerState) -> Iterable[Touch]:
+    """The trees, the places that there are for them, and the drafts that may take them."""
+    yield from (Touch("tree_units", number) for number in command.units)
+    for name in command.quotas:
+        yield Touch("quotas", name)
+        quota = state.quotas.get(name) if name in state.quotas else None
+        if quota is not None:
+            yield from _partner(state, quota.partner)
+            yield Touch("sites", quota.site)
+            yield Touch("species_offers", quota.offer)
+    for number in command.drafts:
+        yield from _order(state, number)
+
+
+def _partner(state: PartnerState, name: str) -> Iterable[Touch]:
+    """What says whether a partner may be asked, and how it has fared."""
+    yield Touch("partner_records", name)
+    yield Touch("performances", name)
+    partner = state.partner_records.get(name) if name in state.partner_records else None
+    if partner is not None and partner.agreement:
+        yield Touch("agreements", partner.agreement)
 
 
 def _delivery(state: PartnerState, name: str) -> Iterable[Touch]:
@@ -54,10 +86,17 @@ def _order(state: PartnerState, number: int) -> Iterable[Touch]:
     yield Touch("partner_orders", number)
     yield from (Touch("deliveries", deliveries.delivery_id(kind, number)) for kind in deliveries.KINDS)
     order = state.partner_orders.get(number) if number in state.partner_orders else None
-    for name in order.lines if order is not None else ():
+    if order is None:
+        return
+    yield from _partner(state, order.partner)
+    if order.agreement:
+        yield Touch("agreements", order.agreement)
+    for name in order.lines:
         yield Touch("order_lines", name)
         line = state.order_lines.get(name) if name in state.order_lines else None
         if line is not None:
+            if line.quota:
+                yield Touch("quotas", line.quota)
             yield from (Touch("tree_units", unit) for unit in line.units)
             yield from (Touch("batches", batch) for batch in line.batches)
 
@@ -75,6 +114,12 @@ def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) ->
 _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.PledgeUnit: allocate.pledge_unit,
     c.FormOrder: allocate.form_order,
+    c.SubmitOrder: drafts.submit_order,
+    c.OrderTest: drafts.order_test,
+    c.RecheckOrder: orders.recheck_order,
+    c.KeepUnit: allocate.keep_unit,
+    c.WithdrawUnit: allocate.withdraw_unit,
+    c.GiveUpUnits: allocate.give_up_units,
     c.RecordReport: orders.record_report,
     c.FollowUpOrder: orders.follow_up,
     c.CancelOrder: orders.cancel_order,
@@ -84,5 +129,6 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.ClaimDeliveries: deliveries.claim_deliveries,
     c.SettleDelivery: _settle,
     c.ResolveDelivery: deliveries.resolve_delivery,
+    **records.DECIDERS,
 }
 COMMANDS = tuple(_DECIDERS)

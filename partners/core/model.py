@@ -10,13 +10,27 @@ from typing import Any
 
 from engine.core.state import Shelf, ShelfKind, State
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
+from partners.core.records.rows import (
+    RECORD_SHELVES,
+    Agreement,
+    Allocation,
+    Contact,
+    Partner,
+    Performance,
+    Quota,
+    Site,
+    SiteVersion,
+    SpeciesOffer,
+)
 
 PARTNER_TEXT_CHARACTERS_MAX = 200
-ORDER_TREES_MAX = 1000
+ORDER_TREES_MAX = 5_000
+ALLOCATED_TREES_MAX = 1000  # by one command: more would keep everybody else waiting
 REPORT_BATCHES_MAX = 100
 BATCH_EVIDENCE_MAX = 50
 
-OPEN_STATES = ("submitted", "accepted", "in_planting", "planted", "needs_info")
+ORDER_KINDS = ("standard", "replacement", "test")
+OPEN_STATES = ("draft", "submitted", "accepted", "in_planting", "planted", "needs_info")
 ENDED_STATES = ("rejected", "expired", "cancelled", "verified")
 
 
@@ -25,11 +39,13 @@ ENDED_STATES = ("rejected", "expired", "cancelled", "verified")
 
 @dataclass(slots=True)
 class TreeUnit:
-    """One redeemed tree on its way to the ground: pledged, ordered, confirmed, planted, verified.
+    """One redeemed tree on its way to the ground: pledged, allocated, ordered, confirmed, planted, verified.
+    Side moves: back to pledged, or withdrawn (its energy went back).
 
-    `programme` is what was redeemed, `route` the programme that is asked to plant it; they differ after a
-    re-route. `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
-    `declined` names each `partner/season` that has given it back.
+    `programme` is what was redeemed, `route` the programme whose species and region it is planted by.
+    `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
+    `declined` names each `partner/season` that has given it back. `unplaced_at`: since when there is no place
+    for it, None while there may be one; its energy goes back at `back_at` (None: never by itself).
     """
 
     id: int
@@ -43,6 +59,9 @@ class TreeUnit:
     note: str
     fact_at: int
     declined: list[str] = field(default_factory=list)
+    line_id: str | None = None
+    unplaced_at: int | None = None
+    back_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +70,9 @@ class PlantingOrder:
     empty.
 
     `due_at`: when the follow-up has something to do next; None once it has ended. `said_at`: the newest
-    instant, by the partner's own clock, of a report that moved it.
+    instant, by the partner's own clock, of a report that moved it. `agreement`: the version under which it was
+    made, empty for orders older than agreements. `payload_hash` (SHA-256) freezes what was asked. `programme` is
+    that of its first line. `cancel_asked_by`: who asks to cancel it after acceptance (operator, partner).
     """
 
     id: int
@@ -75,6 +96,10 @@ class PlantingOrder:
     said_at: int
     lines: list[str] = field(default_factory=list)
     difference: dict[str, Any] = field(default_factory=dict)
+    kind: str = "standard"
+    agreement: str = ""
+    payload_hash: str = ""
+    cancel_asked_by: str = ""
 
 
 @dataclass(slots=True)
@@ -82,7 +107,8 @@ class OrderLine:
     """One species on one site of an order, with its four counters: verified ≤ reported ≤ accepted +
     tolerance ≤ …
 
-    `units` are the trees that it stands for, first come first; a released unit leaves the list.
+    `units` are the trees that it stands for, first come first; a released unit leaves the list. `quota` is where
+    its trees are counted; empty for lines that stand for no tree (test) and those older than quotas.
     """
 
     id: str
@@ -99,6 +125,7 @@ class OrderLine:
     verified: int
     units: list[int] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    quota: str = ""
 
 
 @dataclass(slots=True)
@@ -192,6 +219,7 @@ PARTNER_SHELVES = (
     ShelfKind("evidence", Evidence, ("sha256",)),
     ShelfKind("reviews", Review, ("id",)),
     ShelfKind("inbox", InboxMessage, ("partner", "message")),
+    *RECORD_SHELVES,
 )
 
 
@@ -206,6 +234,15 @@ class PartnerState(State):
     evidence: Shelf[str, Evidence]
     reviews: Shelf[str, Review]
     inbox: Shelf[tuple[str, str], InboxMessage]
+    partner_records: Shelf[str, Partner]
+    performances: Shelf[str, Performance]
+    quotas: Shelf[str, Quota]
+    contacts: Shelf[tuple[str, str, int], Contact]
+    agreements: Shelf[str, Agreement]
+    sites: Shelf[str, Site]
+    site_versions: Shelf[str, SiteVersion]
+    species_offers: Shelf[str, SpeciesOffer]
+    allocations: Shelf[int, Allocation]
 
 
 # --- terms ----------------------------------------------------------------------------------------
@@ -226,7 +263,8 @@ class PartnerTerms:
     """What holds with a partner whatever is planted: timers, evidence, and what its adapter can do.
 
     `retry_ms`: the waits after each failed attempt; `resendable`: a repeated request with our key has one
-    effect.
+    effect. Timers and figures are those of the agreement, where there is one (`records.agreed.with_agreement`).
+    `is_live`: what it plants is real, so that nothing may be tried out on it; `lines_max`: lines in one order.
     """
 
     partner: str
@@ -242,11 +280,21 @@ class PartnerTerms:
         s * SECOND_MS for s in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
     )
     reads_before_stuck: int = 6
+    is_live: bool = True
+    lines_max: int = 1
+    hold_ms: int = 45 * DAY_MS
+    report_overdue_ms: int = 30 * DAY_MS
+    report_escalate_ms: int = 45 * DAY_MS
+    payments_hold_ms: int = 60 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for a programme: with whom, what, where, when, at what price, and how trees are batched."""
+    """What users are offered by a programme: by whom, what, where, for how much; and how trees are batched.
+
+    On what terms it is planted is said by the partner's agreement. `energy_back_ms`: how long a tree without a
+    place waits before its energy goes back; None: it waits on.
+    """
 
     programme: str
     with_partner: PartnerTerms
@@ -259,6 +307,7 @@ class Terms:
     minimum_trees: int
     maximum_wait_ms: int
     seasons: tuple[Season, ...]
+    energy_back_ms: int | None = None
 
     @property
     def partner(self) -> str:
@@ -293,6 +342,19 @@ class BatchShown:
     planted_to_on: str
     site: str
     evidence: tuple[EvidenceShown, ...] = ()
+    line_no: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LineSaid:
+    """What a partner says of one line of an order that has several; None where it does not say."""
+
+    line_no: int
+    accepted: int | None = None
+    ordered: int | None = None
+    species: str | None = None
+    unit_price_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +363,7 @@ class PartnerReport:
 
     `state`: received, accepted, rejected, in_planting, planted or cancelled. The echo (`ordered`, `species`,
     `unit_price_minor`, `currency`) is what the partner believes it was asked; None where it does not say.
+    For an order of several lines, `lines` says all this of each; what is accepted must be said of every line.
     """
 
     order: int
@@ -314,6 +377,7 @@ class PartnerReport:
     unit_price_minor: int | None = None
     currency: str | None = None
     batches: tuple[BatchShown, ...] = ()
+    lines: tuple[LineSaid, ...] = ()
 
 
 def line_id(order: int, line_no: int = 1) -> str:

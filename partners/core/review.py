@@ -9,7 +9,8 @@ from partners.core.allocate import give_back
 from partners.core.commands import ReviewOrder
 from partners.core.context import Context
 from partners.core.deliveries import queue
-from partners.core.model import Batch, OrderLine, PartnerState, PlantingOrder, Review
+from partners.core.guards import order_terms
+from partners.core.model import Batch, PartnerState, PlantingOrder, Review
 from partners.core.orders import the_order
 
 VERDICTS = ("verified", "needs_info", "back")
@@ -22,15 +23,14 @@ def review_order(state: PartnerState, command: ReviewOrder, context: Context) ->
     `evidence_reused`, `nothing_verified`, `bad_request`.
     """
     order = the_order(state, command.order)
-    line = state.order_lines[order.lines[0]]
     _check(order, command)
     if command.verdict == "verified":
-        return _verified(state, order, line, command, context)
+        return _verified(state, order, command, context)
     moved_to = "needs_info" if command.verdict == "needs_info" else "in_planting"
-    terms = context.partner_terms(order.partner)
+    terms = order_terms(state, order, context)
     ask = {"order": order.id, "needs_info": command.note[:500]}
     events: list[object] = [
-        e.OrderReviewed(_review(order, line, command, 0, context.now), {}),
+        e.OrderReviewed(_review(order, command, 0, context.now), {}),
         e.OrderMoved(order.id, moved_to, command.note, context.now + terms.poll_ms, context.now),
         e.DeliveryQueued(queue("remind", order, terms.resendable, context.now, ask)),
     ]
@@ -48,15 +48,13 @@ def _check(order: PlantingOrder, command: ReviewOrder) -> None:
         raise Rejected("own_review", reviewer=command.reviewer)
 
 
-def _verified(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, command: ReviewOrder, context: Context
-) -> Decision:
-    batches = [state.batches[name] for name in line.batches]
+def _verified(state: PartnerState, order: PlantingOrder, command: ReviewOrder, context: Context) -> Decision:
+    batches = [state.batches[name] for line in order.lines for name in state.order_lines[line].batches]
     unknown = set(command.verified) - {batch.report_no for batch in batches}
     if unknown:
         raise Rejected("bad_request", report_no=sorted(unknown)[0])
     found = {batch.id: command.verified.get(batch.report_no, batch.reported) for batch in batches}
-    evidence_min = context.partner_terms(order.partner).evidence_min
+    evidence_min = order_terms(state, order, context).evidence_min
     for batch in batches:
         _check_batch(batch, found[batch.id], evidence_min)
     missing = {batch.report_no for batch in batches} - set(command.verified) if command.verified else set()
@@ -68,7 +66,7 @@ def _verified(
     if total == 0:
         raise Rejected("nothing_verified", order=order.id)
     events: list[object] = [
-        e.OrderReviewed(_review(order, line, command, total, context.now), found),
+        e.OrderReviewed(_review(order, command, total, context.now), found),
         e.OrderMoved(order.id, "verified", command.note, None, context.now),
     ]
     for batch in batches:
@@ -93,7 +91,7 @@ def _check_batch(batch: Batch, verified: int, evidence_min: int) -> None:
         raise Rejected("evidence_reused", report_no=batch.report_no)
 
 
-def _review(order: PlantingOrder, line: OrderLine, command: ReviewOrder, verified: int, now: int) -> Review:
+def _review(order: PlantingOrder, command: ReviewOrder, verified: int, now: int) -> Review:
     return Review(
         id=f"{order.id}/{now}",
         order_id=order.id,
