@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 
 from engine.core import events as e
+from engine.core.choosing import CHOICES
 from engine.core.state import Activity, Ball, GameState, Tree, User
 from engine.core.units import rfc3339
 from engine.publication import Publication, Revocation, forest_channel, user_channel
 
 VERSION = 1
+WAITING_STATES = ("pledged", "allocated")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -88,8 +90,8 @@ def activity_facts(activity: Activity) -> dict[str, object]:
 
 
 def tree_facts(tree: Tree) -> dict[str, object]:
-    """A redeemed tree as its user sees it."""
-    return {
+    """A redeemed tree as its user sees it; while it waits, since when, why, and what its user can do about it."""
+    facts: dict[str, object] = {
         "number": tree.number,
         "programme": tree.programme,
         "species": tree.species,
@@ -98,6 +100,21 @@ def tree_facts(tree: Tree) -> dict[str, object]:
         "note": tree.note,
         "redeemed_at": rfc3339(tree.redeemed_at),
         "state_at": rfc3339(tree.state_at),
+    }
+    if tree.state in WAITING_STATES:
+        facts["waiting"] = _waiting(tree)
+    return facts
+
+
+def _waiting(tree: Tree) -> dict[str, object]:
+    if tree.waits_since_at is None:
+        return {"since": rfc3339(tree.state_at), "why": tree.note or "for_order", "choices": []}
+    back_at = tree.energy_back_at
+    return {
+        "since": rfc3339(tree.waits_since_at),
+        "why": tree.note,
+        "choices": list(CHOICES),
+        "energy_back_at": None if back_at is None else rfc3339(back_at),
     }
 
 
@@ -321,8 +338,14 @@ def _redeemed(telling: Telling, event: e.TreeRedeemed) -> None:
     touched.tree(event.tree.id)
 
 
-def _advanced(telling: Telling, event: e.TreeAdvanced) -> None:
+def _advanced(telling: Telling, event: e.TreeAdvanced | e.TreeKept) -> None:
     telling.touch(event.user).tree(event.tree)
+
+
+def _withdrawn(telling: Telling, event: e.TreeWithdrawn) -> None:
+    touched = telling.touch(event.user)
+    touched.account = True
+    touched.tree(event.tree)
 
 
 _TELL: dict[type, Callable[[Telling, Any], None]] = {
@@ -351,6 +374,8 @@ _TELL: dict[type, Callable[[Telling, Any], None]] = {
     e.StockGranted: _silent,
     e.TreeRedeemed: _redeemed,
     e.TreeAdvanced: _advanced,
+    e.TreeKept: _advanced,
+    e.TreeWithdrawn: _withdrawn,
 }
 
 SILENT = frozenset(kind for kind, rule in _TELL.items() if rule is _silent)

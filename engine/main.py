@@ -61,9 +61,11 @@ from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
 from partners.evidence.routes import evidence_files, evidence_router
-from partners.jobs import follow_up, form_orders
+from partners.jobs import follow_up, form_orders, give_energy_back
+from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.public_api import public_router
+from partners.record_api import records_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.sealing import seal_audit
 from partners.terms import Hurry
@@ -166,6 +168,9 @@ async def open_engine(
         writer.start()
         stack.push_async_callback(writer.stop)
         await _settle(writer, in_force, folder.command or LookAtEditions())
+        if settings.demo or SIMULATOR_PARTNER in registry.adapters:
+            rules = in_force.read_at(clock.now_ms()).rules
+            await onboard_simulator(db, writer, rules, SIMULATOR_PARTNER, settings.demo)
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
@@ -323,7 +328,14 @@ def _parts(engine: Engine) -> Parts:
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    return partners_router(desk), public_router(desk), after_router(desk), evidence_router(_evidence(engine))
+    evidence = evidence_router(_evidence(engine))
+    return (
+        records_router(engine.writer, engine.db),
+        partners_router(desk),
+        public_router(desk),
+        after_router(desk),
+        evidence,
+    )
 
 
 def _evidence(engine: Engine) -> EvidenceDesk:
@@ -392,6 +404,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
             Job("orders_followed", settings.orders_s, lambda: follow_up(writer, db)),
             Job("audit_sealed", SEAL_S, lambda: seal_audit(writer, db)),
             Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
+            Job("energy_given_back", settings.orders_s, lambda: give_energy_back(writer, db)),
             *pulls,
         ),
     )

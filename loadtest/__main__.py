@@ -21,7 +21,7 @@ from loadtest.engines import STORES, Stable
 from loadtest.population import Population
 from loadtest.postgres import settings as postgres_settings
 from loadtest.processes import StartFailed
-from loadtest.scenarios import collects, expiry, fan_out, hot_ball, memory, writer
+from loadtest.scenarios import allocation, collects, expiry, fan_out, hot_ball, memory, writer
 from loadtest.scenarios import profile as profile_scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -31,6 +31,7 @@ SCENARIOS: dict[str, Scenario] = {
     "fan_out": fan_out.run,
     "memory": memory.run,
     "expiry": expiry.run,
+    "allocation": allocation.run,
 }
 SMALL_SCALE = 0.01
 
@@ -59,6 +60,7 @@ def run(
     stores: Stores = "sqlite,postgresql,null",
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured, alternately.")] = 5,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of one measurement.")] = 5.0,
+    trees: Annotated[int, typer.Option(min=1, help="How many trees `allocation` places.")] = 100_000,
     scale: Scale = 1.0,
     quick: Annotated[bool, typer.Option(help="A tiny run that only shows that everything works.")] = False,
     cache: Cache = None,
@@ -72,7 +74,9 @@ def run(
         return
     chosen, wanted = _choice(only, tuple(SCENARIOS)), _choice(stores, STORES)
     sizes = (
-        Sizes.small() if quick else Sizes(rounds=rounds, measure_s=seconds, warm_up_s=min(1.0, seconds / 3))
+        Sizes.small()
+        if quick
+        else Sizes(rounds=rounds, measure_s=seconds, warm_up_s=min(1.0, seconds / 3), trees=trees)
     )
     target = json_to or Path("loadtest/results") / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
     with stable(SMALL_SCALE if quick else scale, cache) as (ready, say):

@@ -34,13 +34,14 @@ class Sizes:
     idle: int = 2000
     expiring: int = 5000
     live_balls: tuple[int, ...] = (10_000, 1_000_000)
+    trees: int = 100_000
 
     @staticmethod
     def small() -> "Sizes":
         """For trying out whether everything works, in seconds."""
         return Sizes(
             rounds=1, measure_s=0.5, warm_up_s=0.2, shapes=((4, 4), (16, 1)), pressers=16, presses=2,
-            listeners=20, idle=60, expiring=200, live_balls=(400,),
+            listeners=20, idle=60, expiring=200, live_balls=(400,), trees=2_000,
         )  # fmt: skip
 
 
@@ -82,13 +83,13 @@ class Bench:
                 engine.stop()
 
 
-def drive(job: str, plan: object) -> dict[str, Any]:
+def drive(job: str, plan: object, timeout_s: float = JOB_TIMEOUT_S) -> dict[str, Any]:
     """The figures of one job, measured by a driver in a process of its own. Raises RuntimeError with what it said."""
     ran = subprocess.run(
         [sys.executable, "-m", "loadtest.driver", job],
         input=msgspec.json.encode(plan),
         capture_output=True,
-        timeout=JOB_TIMEOUT_S,
+        timeout=timeout_s,
         check=False,
     )
     if ran.returncode:

@@ -18,6 +18,7 @@ PLANS: dict[str, type] = {
     "idle": plans.IdlePlan,
     "writer": plans.WriterPlan,
     "expiry": plans.ExpiryPlan,
+    "allocation": plans.AllocationPlan,
 }
 
 

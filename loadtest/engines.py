@@ -115,6 +115,18 @@ class Stable:
         prefill.sqlite_copy(self.cache, self.population, path, self.tick)
         return f"sqlite:///{path}", []
 
+    def empty(self, store: str) -> tuple[str, list[int]]:
+        """The url of a database without tables, and the database server's process ids."""
+        if store == "postgresql":
+            server = self.postgres()
+            server.drop("bench_run")
+            server.execute('CREATE DATABASE "bench_run"')
+            return server.url("bench_run"), [server.pid]
+        path = self.folder / f"{store}-empty.db"
+        for leftover in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            leftover.unlink(missing_ok=True)
+        return f"sqlite:///{path}", []
+
     def postgres(self) -> Postgres:
         """The PostgreSQL of this run, started when it is first needed."""
         if self._postgres is None:

@@ -81,6 +81,12 @@ class ReasonBody(Body):
     reason: Reason
 
 
+class CancelBody(ReasonBody):
+    """Why an order is cancelled; `consent`: how the partner agreed, where it did so outside of its messages."""
+
+    consent: Note = ""
+
+
 class ResolveBody(Body):
     """Whether the partner says that a stuck delivery has arrived."""
 
@@ -203,16 +209,18 @@ def _add_commands(router: APIRouter, desk: Desk) -> None:
         return await submit(desk, command)
 
     @router.post("/orders/{number}/cancel", responses=refused | refusals("order_ended", "already_reported"))
-    async def cancel(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
-        """Withdraw an order of which nothing is reported."""
-        return await submit(desk, CancelOrder(key, OPERATOR, parse_order_number(number), body.reason))
+    async def cancel(number: NumberPath, body: CancelBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
+        """Withdraw an order of which nothing is reported. Once it is accepted, this asks for the partner's consent, or
+        gives ours."""
+        order = parse_order_number(number)
+        return await submit(desk, CancelOrder(key, OPERATOR, order, body.reason, body.consent))
 
     @router.post("/orders/{number}/hold", responses=refused)
     async def hold(number: NumberPath, body: ReasonBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Stop an order until a person lets it go on."""
         return await submit(desk, HoldOrder(key, OPERATOR, parse_order_number(number), body.reason))
 
-    @router.post("/orders/{number}/resume", responses=refused)
+    @router.post("/orders/{number}/resume", responses=refused | refusals("partner_blocked"))
     async def resume(number: NumberPath, key: MaybeIdempotencyKey) -> dict[str, Any]:
         """Let a held order go on."""
         return await submit(desk, ResumeOrder(key, OPERATOR, parse_order_number(number)))

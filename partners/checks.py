@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from engine.store.database import Reader
 from partners.after_checks import AFTER_CHECKED, AFTER_LAWS, check_chain
+from partners.quota_checks import audit_quotas
 
 FOUND_MAX = 100
 LINES_PER_QUERY = 50
@@ -18,9 +19,13 @@ CHECKED: tuple[str, ...] = (
     "Every redeemed tree has a tree unit of the same programme and state, and every unit its tree.",
     "A unit is in the one line of its order, in at most one batch of it, and in none while it is pledged.",
     "In every line verified ≤ reported ≤ accepted with tolerance, accepted ≤ ordered; batches add up to it.",
-    "Every order has a line and an outbox row for its submission.",
+    "Every order has a line and, once it was sent out, an outbox row for its submission.",
     "Every file of evidence belongs to a batch that exists.",
     *AFTER_CHECKED,
+    "A quota's held, ordered and planted trees are those of its lines, and never more than it takes.",
+    "A draft has trees and holds their places; a test order stands for no tree.",
+    "A partner's agreement in force is its own and active; an order's agreement was made with its partner.",
+    "A tree without a place says so to its user: since when, and when its energy comes back.",
 )
 
 
@@ -52,6 +57,8 @@ async def audit(view: Reader) -> AsyncIterator[Finding]:
     async for finding in check_chain(view):
         yield finding
     listed = 0
+    async for finding in audit_quotas(view):
+        yield finding
     async for line in _lines(view):
         listed += len(line.units)
         for finding in await _line(view, line):
@@ -147,8 +154,8 @@ _LAWS = (
         "unit_state",
         "unit",
         """SELECT id, state, order_id FROM tree_units
-           WHERE (state = 'pledged') <> (order_id IS NULL) ORDER BY id""",
-        "expected an order unless pledged, found {1} with order {2}",
+           WHERE (state IN ('pledged', 'withdrawn')) <> (order_id IS NULL) ORDER BY id""",
+        "expected an order unless pledged or withdrawn, found {1} with order {2}",
     ),
     _Law(
         "unit_without_order",
@@ -168,7 +175,7 @@ _LAWS = (
         "order_without_delivery",
         "order",
         """SELECT o.id FROM partner_orders o LEFT JOIN deliveries d ON d.order_id = o.id AND d.kind = 'submit'
-           WHERE d.id IS NULL ORDER BY o.id""",
+           WHERE d.id IS NULL AND (o.agreement = '' OR o.payload_hash <> '') ORDER BY o.id""",
         "expected an outbox row for its submission, found none",
     ),
     _Law(
@@ -177,5 +184,57 @@ _LAWS = (
         """SELECT e.sha256, e.batch_id FROM evidence e LEFT JOIN batches b ON b.id = e.batch_id
            WHERE b.id IS NULL ORDER BY e.sha256""",
         "expected batch {1}, found none",
+    ),
+    _Law(
+        "draft_sent_out",
+        "order",
+        """SELECT o.id FROM partner_orders o WHERE o.state = 'draft' AND o.payload_hash <> '' ORDER BY o.id""",
+        "expected a draft that was never sent out, found the digest of what was",
+    ),
+    _Law(
+        "test_order_with_trees",
+        "order",
+        """SELECT o.id FROM partner_orders o JOIN order_lines l ON l.order_id = o.id
+           WHERE o.kind = 'test' AND (l.units <> '[]' OR l.quota <> '') ORDER BY o.id""",
+        "expected a test order to stand for no tree, found some in its lines",
+    ),
+    _Law(
+        "agreement_not_in_force",
+        "partner",
+        """SELECT p.id, p.agreement, a.status FROM partner_records p LEFT JOIN agreements a
+           ON a.id = p.agreement AND a.partner = p.id
+           WHERE p.agreement <> '' AND (a.id IS NULL OR a.status NOT IN ('active', 'ended')) ORDER BY p.id""",
+        "expected its agreement {1} to be its own and active or ended, found {2}",
+    ),
+    _Law(
+        "two_agreements_active",
+        "partner",
+        """SELECT partner, count(*) FROM agreements WHERE status = 'active'
+           GROUP BY partner HAVING count(*) > 1 ORDER BY partner""",
+        "expected one active agreement, found {1}",
+    ),
+    _Law(
+        "order_without_agreement",
+        "order",
+        """SELECT o.id, o.agreement, o.partner FROM partner_orders o LEFT JOIN agreements a
+           ON a.id = o.agreement AND a.partner = o.partner
+           WHERE o.agreement <> '' AND a.id IS NULL ORDER BY o.id""",
+        "expected agreement {1} with {2}, found none",
+    ),
+    _Law(
+        "site_without_geometry",
+        "site",
+        """SELECT s.id, s.version FROM sites s LEFT JOIN site_versions v
+           ON v.site = s.id AND v.version = s.version WHERE v.id IS NULL ORDER BY s.id""",
+        "expected the geometry of version {1}, found none",
+    ),
+    _Law(
+        "place_told_wrong",
+        "unit",
+        """SELECT u.id, u.unplaced_at, u.back_at, t.waits_since_at, t.energy_back_at
+           FROM tree_units u JOIN trees t ON t.id = u.id
+           WHERE u.state <> 'withdrawn' AND (coalesce(u.unplaced_at, -1) <> coalesce(t.waits_since_at, -1)
+           OR coalesce(u.back_at, -1) <> coalesce(t.energy_back_at, -1)) ORDER BY u.id""",
+        "expected its user to be told {1} and {2}, found {3} and {4}",
     ),
 )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from engine.core import commands as game
+from engine.core.choosing import withdraw_touches
 from engine.core.context import Context as EngineContext
-from engine.core.events import Decision, TreeRedeemed
+from engine.core.events import Decision, TreeKept, TreeRedeemed, TreeWithdrawn
 from engine.core.game import Rule
 from engine.core.redeem import advance_touches
 from engine.core.state import Touch
@@ -16,16 +17,19 @@ from engine.domain import Domain
 from engine.store.mapping import shelf_table
 from partners.core import after_commands as ac
 from partners.core import after_events as a
+from partners.core import commands as c
 from partners.core import decide as core
 from partners.core import events as e
 from partners.core.after_terms import Funding
-from partners.core.commands import PledgeUnit
 from partners.core.context import Context
 from partners.core.evolve import EVOLVE
 from partners.core.model import PARTNER_SHELVES, PartnerTerms
 from partners.standard import standard_terms, with_standard
 from partners.store.tables import MODELS
 from partners.terms import Hurry, terms_reader
+
+NOT_TOLD = (c.PledgeUnit, c.KeepUnit, c.WithdrawUnit)
+"""What the game itself has caused: it knows already."""
 
 PARTNER_TABLES = {kind.name: shelf_table(kind, MODELS[kind.name]) for kind in PARTNER_SHELVES}
 
@@ -51,9 +55,13 @@ def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None =
         evolve=EVOLVE,
         reactions={
             TreeRedeemed: _pledge,
+            TreeKept: _keep,
+            TreeWithdrawn: _withdraw,
             e.UnitsMoved: _advance,
             e.UnitsReleased: _release,
             a.UnitsReplaced: _tell,
+            e.UnitsUnplaced: _unplace,
+            e.UnitsWithdrawn: _give_up,
             e.OrderSubmitted: lambda event: [ac.HoldBudget(None, event.order.id)],
             e.LineAccepted: _commit,
             e.OrderMoved: _reach,
@@ -72,7 +80,11 @@ def touches(command: Any, state: Any) -> Iterator[Touch]:
         if touch.shelf == "tree_units":
             units.append(touch.key)
         yield touch
-    if units and not isinstance(command, PledgeUnit):
+    if not units or isinstance(command, NOT_TOLD):
+        return
+    if isinstance(command, c.GiveUpUnits):
+        yield from withdraw_touches(game.WithdrawTrees(tuple(units), ""), state)
+    else:
         yield from advance_touches(game.AdvanceTrees(tuple(units), ""), state)
         yield from _commitments(units, state)
 
@@ -98,7 +110,15 @@ def _funding(state: Any) -> Callable[[int], Funding | None]:
 
 
 def _pledge(event: TreeRedeemed) -> list[object]:
-    return [PledgeUnit(None, event.tree.id, event.tree.programme)]
+    return [c.PledgeUnit(None, event.tree.id, event.tree.programme)]
+
+
+def _keep(event: TreeKept) -> list[object]:
+    return [c.KeepUnit(None, event.tree, event.energy_back_at)]
+
+
+def _withdraw(event: TreeWithdrawn) -> list[object]:
+    return [c.WithdrawUnit(None, event.tree, event.note)]
 
 
 def _advance(event: e.UnitsMoved) -> list[object]:
@@ -109,8 +129,17 @@ def _release(event: e.UnitsReleased) -> list[object]:
     note = f"{event.note}:{event.season}" if event.season else event.note
     told: list[object] = [game.AdvanceTrees(event.units, "pledged", note)]
     if event.order is not None:
-        told.append(ac.ReturnBudget(None, event.order, event.units, event.note))
+        told.append(ac.ReturnBudget(None, event.order, event.units, event.note, event.line))
     return told
+
+
+def _unplace(event: e.UnitsUnplaced) -> list[object]:
+    return [game.AdvanceTrees(event.units, "pledged", event.why, True, event.back_at)]
+
+
+def _give_up(event: e.UnitsWithdrawn) -> list[object]:
+    """What was held for them went back when they left their last order."""
+    return [game.WithdrawTrees(event.units, event.note)]
 
 
 def _tell(event: a.UnitsReplaced) -> list[object]:
@@ -118,11 +147,10 @@ def _tell(event: a.UnitsReplaced) -> list[object]:
 
 
 def _commit(event: e.LineAccepted) -> list[object]:
-    order = int(event.line.partition("-")[0])
-    return [ac.CommitBudget(None, order, event.line), ac.ReachMilestone(None, order, "accepted")]
+    return [ac.CommitBudget(None, int(event.line.partition("-")[0]), event.line)]
 
 
 def _reach(event: e.OrderMoved) -> list[object]:
-    if event.state in ("verified", "completed"):
+    if event.state in ("accepted", "planted", "verified", "completed"):
         return [ac.ReachMilestone(None, event.order, event.state)]
     return []

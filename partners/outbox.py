@@ -9,7 +9,8 @@ from typing import Any
 from engine.relay import Claimed, Deliver, Outbox
 from engine.store.database import Reader
 from partners.core.commands import ClaimDeliveries, SettleDelivery
-from partners.port import Adapter, Answer, OrderSheet
+from partners.core.guards import may_reach
+from partners.port import Adapter, Answer, order_sheet
 from partners.store.queries import deliveries_due
 
 
@@ -54,7 +55,10 @@ async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
         # Reading back tells of the order; only for `submit` and `read` is its state the answer itself.
         return answer if kind in ("submit", "read") or answer.outcome != "done" else _read_back(kind, answer)
     if kind == "submit":
-        return await adapter.submit(OrderSheet(**payload), key)
+        sheet = order_sheet(payload)
+        if not may_reach(sheet.kind, adapter.capabilities.is_live):
+            return Answer("refused", "a test order never goes to a partner whose trees are real")
+        return await adapter.submit(sheet, key)
     if kind == "cancel":
         if not adapter.capabilities.cancels:
             return Answer("done", "this partner can't be asked to cancel")

@@ -11,17 +11,19 @@ from typing import Any
 from engine.core.numbers import order_number, tree_number
 from engine.core.rules import Programme, RuleBook
 from engine.core.units import local_day, rfc3339
+from engine.facts import WAITING_STATES
 from partners.store.queries import BatchFacts, TreeFacts
 from partners.store.stands import Stand
 
 STATES: Mapping[str, tuple[str, str]] = {
     "pledged": ("Waiting for a planting order", "等待种植订单"),
+    "allocated": ("Gathered in a draft order; a place is held for it", "已列入订单草稿，名额已预留"),
     "ordered": ("Ordered; the partner has not answered yet", "已下单，等待伙伴答复"),
     "confirmed": ("The partner has agreed to plant it", "伙伴已确认种植"),
     "planted": ("The partner reports it planted; not verified yet", "伙伴报告已种植，尚未核验"),
     "verified": ("Planting verified by a reviewer", "种植已核验"),
     "established": ("Its plot was found in band by all counts", "所在地块历次调查均达标"),
-    "withdrawn": ("Its claim was withdrawn", "认领已撤销"),
+    "withdrawn": ("Withdrawn; it is not counted any more", "已撤回，不再计入"),
 }
 NOTES: Mapping[str, tuple[str, str]] = {
     "asked_below_minimum": (
@@ -38,6 +40,9 @@ NOTES: Mapping[str, tuple[str, str]] = {
     "moved": ("It stands on another plot now.", "已转到另一地块。"),
     "withdrawn": ("It was written down.", "已核减。"),
     "waits_for_place": ("No place takes orders now; it waits.", "目前没有可下单的地点，等待中。"),
+    "no_place": ("There is no place for it now; it waits.", "目前没有名额，等待中。"),
+    "energy_back": ("The energy went back to its user.", "能量已退还给用户。"),
+    "switched": ("Its user has switched to another tree.", "用户已改选另一棵树。"),
 }
 REASONS: Mapping[str, tuple[str, str]] = {
     "rolled": ("Too few trees for an order this season.", "本季树木不足以成单。"),
@@ -48,6 +53,26 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "shortfall": ("Fewer trees were planted than agreed.", "实际种植少于约定。"),
     "not_verified": ("The reviewer could not verify it.", "核验未通过。"),
     "closed_short": ("What was lost there can't be made good.", "该处损失无法补救。"),
+    "hold_expired": ("The place was held only for a time.", "预留名额已到期。"),
+    "agreement_over": ("The agreement with the partner is over.", "与伙伴的协议已到期。"),
+    "no_quota": ("No partner offers places for this species.", "没有伙伴提供该树种的名额。"),
+    "other_region": ("There are places only in other regions.", "仅其他地区有名额。"),
+    "no_record": ("The partner is not registered yet.", "伙伴尚未登记。"),
+    "no_agreement": ("There is no agreement with the partner yet.", "尚无与伙伴的协议。"),
+    "partner_applied": ("The partner is still being looked at.", "伙伴尚在审核。"),
+    "partner_vetting": ("The partner is still being looked at.", "伙伴尚在审核。"),
+    "partner_suspended": ("The partner is suspended.", "伙伴已被暂停。"),
+    "partner_left": ("The partner has left.", "伙伴已退出。"),
+    "document_expired": ("A document of the partner has run out.", "伙伴的证明文件已过期。"),
+    "site_not_approved": ("The site is not approved yet.", "地块尚未批准。"),
+    "offer_withdrawn": ("The partner no longer plants this species.", "伙伴不再种植该树种。"),
+    "no_price": ("No price is agreed.", "尚未约定价格。"),
+    "other_currency": ("The price is in another currency.", "价格币种不同。"),
+    "price_above_funding": ("The price is above what is funded.", "价格高于已筹资金。"),
+    "season_closed": ("The season takes no more orders.", "本季已截止下单。"),
+    "full": ("All places are taken.", "名额已满。"),
+    "no_place": ("It had waited too long for a place.", "等待名额时间过长。"),
+    "chosen": ("Its user chose so.", "由用户选择。"),
 }
 
 
@@ -70,6 +95,7 @@ def tree_page(tree: TreeFacts, place: Place | None, now: int, stand: Stand | Non
         "state_text": {"en": english, "zh": chinese},
         "note": tree.note,
         "note_text": _note_text(note, reason),
+        "waiting": _waiting(tree),
         "last_fact_at": rfc3339(tree.fact_at),
         **_place(tree, place, now),
         "order": order_number(tree.order) if tree.order is not None else None,
@@ -78,6 +104,18 @@ def tree_page(tree: TreeFacts, place: Place | None, now: int, stand: Stand | Non
         "proof": [*_proof(tree), *(_counts(stand) if stand is not None else ())],
         "plot": _plot_facts(stand) if stand is not None and stand.verified else None,
         "certificate": f"/v1/trees/{tree_number(tree.unit)}/certificate",
+    }
+
+
+def _waiting(tree: TreeFacts) -> dict[str, Any] | None:
+    """Since when it waits and why, and when its energy goes back by itself; None where it does not wait."""
+    if tree.state not in WAITING_STATES:
+        return None
+    since_at = tree.fact_at if tree.unplaced_at is None else tree.unplaced_at
+    return {
+        "since": rfc3339(since_at),
+        "why": tree.note or "for_order",
+        "energy_back_at": None if tree.back_at is None else rfc3339(tree.back_at),
     }
 
 
@@ -117,7 +155,7 @@ def _place(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
         "species": {"id": species.id, "scientific": species.scientific, "names": dict(species.names)},
         "programme": {"id": programme.id, "names": dict(programme.names)},
         "site": {
-            "names": dict(programme.site),
+            "names": tree.site_names or dict(programme.site),
             "region": programme.region,
             "latitude": float(programme.latitude),
             "longitude": float(programme.longitude),
@@ -223,6 +261,8 @@ def _lines(page: Mapping[str, Any]) -> list[tuple[str, str]]:
     species, site, season, pooled = (page[name] for name in ("species", "site", "season", "pooled"))
     lines = [
         ("State 状态", f"{page['state_text']['en']} {page['state_text']['zh']}"),
+        ("Waiting since 等待自", page["waiting"]["since"] if page["waiting"] else ""),
+        ("Energy back at 能量退还时间", (page["waiting"] or {}).get("energy_back_at") or ""),
         ("Note 说明", f"{page['note_text']['en']} {page['note_text']['zh']}".strip()),
         (
             "Species 树种",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from partners.core.model import PartnerReport
 
@@ -24,7 +24,7 @@ class Capabilities:
 
     `idempotency`: native = it drops a repeated request by our key; emulated = it can be asked for our
     reference; none = neither. Only `native` is ever sent twice. `is_live` False: nothing that it says is
-    about a real tree.
+    about a real tree. `lines_max`: how many lines (a species on a site each) one order may have.
     """
 
     idempotency: Idempotency
@@ -42,6 +42,19 @@ class Capabilities:
     is_live: bool
     uploads_evidence: bool = False
     """Its files must be uploaded here, and what they show is judged."""
+    lines_max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LineSheet:
+    """One line of what a partner is asked; price in minor units of the currency."""
+
+    line_no: int
+    species: str
+    site: str
+    quantity: int
+    unit_price_minor: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class OrderSheet:
     """What a partner is asked; instants in ms UTC, price in minor units of the currency.
 
     `replaces`: the order whose lost trees it is to make good, at no price; None: an order of its own.
+    Species to currency are those of the first line; `lines` has all of them. `kind`: standard, replacement or test.
     """
 
     order: int
@@ -64,6 +78,15 @@ class OrderSheet:
     unit_price_minor: int
     currency: str
     replaces: int | None = None
+    kind: str = "standard"
+    agreement: str = ""
+    lines: tuple[LineSheet, ...] = ()
+
+
+def order_sheet(payload: Mapping[str, Any]) -> OrderSheet:
+    """The sheet in an outbox row."""
+    lines = tuple(LineSheet(**line) for line in payload.get("lines", ()))
+    return OrderSheet(**{**payload, "lines": lines})
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,8 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
             resendable=can.idempotency == "native",
             evidence=shipped_rules() if can.uploads_evidence else None,
             files_required=can.uploads_evidence,
+            is_live=can.is_live,
+            lines_max=can.lines_max,
         )
     return Registry(adapters, terms, {one.partner: one.keys for one in partners})
 

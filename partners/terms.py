@@ -51,6 +51,7 @@ def _hurried(terms: Terms, hurry: Hurry | None) -> Terms:
 
 
 def _terms(programme: Programme, partners: Mapping[str, PartnerTerms], today: date) -> Terms:
+    back_d = programme.energy_back_d(today)
     return Terms(
         programme=programme.id,
         with_partner=partners.get(programme.partner) or PartnerTerms(programme.partner),
@@ -63,6 +64,7 @@ def _terms(programme: Programme, partners: Mapping[str, PartnerTerms], today: da
         minimum_trees=programme.order_min_trees(today) or DEFAULT_MIN_TREES,
         maximum_wait_ms=(programme.wait_max_d(today) or DEFAULT_WAIT_D) * DAY_MS,
         seasons=_seasons(programme, today),
+        energy_back_ms=None if back_d is None else back_d * DAY_MS,
     )
 
 

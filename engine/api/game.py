@@ -1,27 +1,36 @@
 """The game over plain HTTP, for clients without a socket: the same reads and the same commands as the rpc methods."""
 
 from collections.abc import Awaitable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from engine.api.callers import AnyCaller, Engine, IdempotencyKey, User
-from engine.api.fields import SlugPath, WireId, answer, id_of
+from engine.api.fields import Body, SlugPath, WireId, answer, id_of
 from engine.api.parts import Parts
 from engine.api.problems import refusals
 from engine.core import commands
 from engine.core.errors import Rejected
+from engine.core.numbers import parse_tree_number
 from engine.store.database import DatabaseAway
 
 router = APIRouter(prefix="/v1", tags=["game"])
 
+TreeNumber = Annotated[str, Path(max_length=40, description="The public number with its check character.")]
 _USER = refusals("token_invalid", "token_expired", "unknown_user", "account_suspended", "account_closed")
 
 
+class Choice(Body):
+    """What to do about a tree that has no place; `offer`: what to switch to."""
+
+    choice: Literal["switch", "wait", "energy_back"]
+    offer: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")
+
+
 class Redeemed(BaseModel):
-    """The public number of the new tree, and what is left in the wallet."""
+    """The public number of the tree, and what is in the wallet after it."""
 
     tree: str
     wallet_g: int
@@ -78,6 +87,23 @@ async def redeem(parts: Engine, caller: User, offer: SlugPath, key: IdempotencyK
 async def trees(parts: Engine, caller: User) -> Response:
     """The caller's trees, newest first (rpc `tree.list`)."""
     return await _told(parts.reads.trees(caller))
+
+
+@router.post(
+    "/trees/{number}/choose",
+    response_model=Redeemed,
+    responses=_USER
+    | refusals("bad_number", "unknown_tree", "not_waiting", "unknown_offer")
+    | refusals("coming", "sold_out", "energy_lacking", "not_funded"),
+)
+async def choose(
+    parts: Engine, caller: User, number: TreeNumber, body: Choice, key: IdempotencyKey
+) -> Response:
+    """Decide about a tree without a place: switch, wait or energy_back (rpc `tree.choose`)."""
+    tree = parse_tree_number(number)
+    return answer(
+        await parts.writer.submit(commands.ChooseForTree(key, caller, tree, body.choice, body.offer))
+    )
 
 
 @router.get("/balls/{ball}/explain", responses=_USER | refusals("unknown_ball", "unknown_user"))

@@ -145,13 +145,11 @@ def _highest(limits: list[int | None]) -> int | None:
 async def check_trees(view: Reader, findings: Findings) -> None:
     """Redeemed trees, what was sold, what paid for them."""
     findings.laws += [
-        "Redeemed trees = sold = trees, one energy price each; each has its own public number.",
+        "Redeemed and not withdrawn trees = sold = trees, one energy price each; each has its own number.",
         "Stock and sold trees are covered by funding, and each tree is paid by one commitment at its price.",
     ]
-    per_programme = {
-        programme: int(count)
-        for programme, count in await view.fetch("SELECT programme, count(*) FROM trees GROUP BY programme")
-    }
+    sql = "SELECT programme, count(*) FROM trees WHERE state <> 'withdrawn' GROUP BY programme"
+    per_programme = {programme: int(count) for programme, count in await view.fetch(sql)}
     covered = await _check_commitments(view, findings)
     rows = await view.fetch("SELECT programme, stock, sold, covered FROM stocks ORDER BY programme")
     for programme, stock, sold, stored in rows:
@@ -170,7 +168,8 @@ async def check_trees(view: Reader, findings: Findings) -> None:
 
 async def _check_commitments(view: Reader, findings: Findings) -> dict[str, int]:
     """Each commitment has paid for its trees and nothing else; returns how many trees they cover."""
-    paid = dict(await view.fetch("SELECT commitment_id, count(*) FROM trees GROUP BY commitment_id"))
+    sql = "SELECT commitment_id, count(*) FROM trees WHERE state <> 'withdrawn' GROUP BY commitment_id"
+    paid = dict(await view.fetch(sql))
     sql = "SELECT id, programme, unit_price_minor, amount_minor, left_minor FROM commitments ORDER BY id"
     covered: dict[str, int] = {}
     for commitment, programme, price, amount, left in await view.fetch(sql):
@@ -188,10 +187,10 @@ async def _check_commitments(view: Reader, findings: Findings) -> dict[str, int]
 
 async def _check_numbers(view: Reader, findings: Findings) -> None:
     after, energy_g = -1, 0
-    sql = "SELECT id, number, energy_g FROM trees WHERE id > ? ORDER BY id LIMIT ?"
+    sql = "SELECT id, number, energy_g, state FROM trees WHERE id > ? ORDER BY id LIMIT ?"
     while rows := await view.fetch(sql, after, BATCH_ROWS):
-        for tree, number, price_g in rows:
-            energy_g += price_g
+        for tree, number, price_g, state in rows:
+            energy_g += price_g if state != "withdrawn" else 0
             findings.expect("tree_number", f"tree {tree}", "number", tree_number(tree), number)
         after = rows[-1][0]
         findings.counts["trees"] += len(rows)

@@ -2,7 +2,20 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, funders, keys, publishing, reviews, serving, simulating, workbench
+from engine.cli import (
+    data,
+    doctor,
+    feeds,
+    funders,
+    keys,
+    partners,
+    publishing,
+    records,
+    reviews,
+    serving,
+    simulating,
+    workbench,
+)
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -66,6 +79,14 @@ review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
+app.add_typer(partners.partners, name="partners")
+app.add_typer(records.agreements, name="agreements")
+app.add_typer(records.sites, name="sites")
+app.add_typer(records.quotas, name="quotas")
+orders = typer.Typer(help="See planting orders and what waits for one.", no_args_is_help=True)
+orders.command("waiting")(records.waiting)
+orders.command("why")(records.why)
+app.add_typer(orders, name="orders")
 app.command()(doctor.version)
 
 

@@ -289,12 +289,36 @@ class RedeemOffer:
 
 
 @dataclass(slots=True)
+class ChooseForTree:
+    """The user of a tree without a place decides: switch (to `offer`), wait or energy_back."""
+
+    key: Key
+    user: int
+    tree: int
+    choice: str
+    offer: str | None = None
+
+
+@dataclass(slots=True)
 class AdvanceTrees:
-    """Partners tell the game where trees stand; `note` says what the user should know."""
+    """Partners tell the game where trees stand; `note` says what the user should know.
+
+    `is_unplaced`: there is no place for them now; their energy goes back at `energy_back_at` (None: not by itself).
+    """
 
     trees: tuple[int, ...]
     state: str
     note: str = ""
+    is_unplaced: bool = False
+    energy_back_at: int | None = None
+
+
+@dataclass(slots=True)
+class WithdrawTrees:
+    """Partners give trees up that were never ordered, or not any more: their energy goes back to their users."""
+
+    trees: tuple[int, ...]
+    note: str
 
 
 Command = (
@@ -321,5 +345,7 @@ Command = (
     | FundProgramme
     | GrantStock
     | RedeemOffer
+    | ChooseForTree
     | AdvanceTrees
+    | WithdrawTrees
 )

@@ -263,9 +263,39 @@ class TreeRedeemed:
 
 @dataclass(slots=True)
 class TreeAdvanced:
+    """`waits_since_at`: since when there is no place for it; None where there is one, or may be."""
+
     tree: int
     user: int
     state: str
+    note: str
+    at: int
+    waits_since_at: int | None = None
+    energy_back_at: int | None = None
+
+
+@dataclass(slots=True)
+class TreeKept:
+    """Its user wants a tree without a place to wait on, at least until `energy_back_at` (None: without end)."""
+
+    tree: int
+    user: int
+    energy_back_at: int | None
+    at: int
+
+
+@dataclass(slots=True)
+class TreeWithdrawn:
+    """A tree will not be planted: `energy_g` is back (`repaid_g` of it repaid a debt), and so are stock and money."""
+
+    tree: int
+    user: int
+    programme: str
+    commitment: int
+    energy_g: int
+    repaid_g: int
+    unit_price_minor: int
+    currency: str
     note: str
     at: int
 
@@ -296,6 +326,8 @@ Event = (
     | StockGranted
     | TreeRedeemed
     | TreeAdvanced
+    | TreeKept
+    | TreeWithdrawn
 )
 
 

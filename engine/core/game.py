@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from engine.core import accounts, activities, energy, friends, recording, redeem, showing
+from engine.core import accounts, activities, choosing, energy, friends, recording, redeem, showing
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.context import Context
@@ -48,7 +48,9 @@ RULES: Mapping[type, Rule] = {
     c.FundProgramme: Rule(redeem.fund_touches, redeem.fund),
     c.GrantStock: Rule(redeem.grant_touches, redeem.grant),
     c.RedeemOffer: Rule(redeem.redeem_touches, redeem.redeem),
+    c.ChooseForTree: Rule(choosing.choose_touches, choosing.choose),
     c.AdvanceTrees: Rule(redeem.advance_touches, redeem.advance),
+    c.WithdrawTrees: Rule(choosing.withdraw_touches, choosing.withdraw),
 }
 
 EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
@@ -77,4 +79,6 @@ EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
     e.StockGranted: redeem.granted,
     e.TreeRedeemed: redeem.redeemed,
     e.TreeAdvanced: redeem.advanced,
+    e.TreeKept: choosing.kept,
+    e.TreeWithdrawn: choosing.withdrawn,
 }

@@ -116,6 +116,18 @@ def _redeemed(event: e.TreeRedeemed) -> list[Transfer]:
     ]
 
 
+def _withdrawn(event: e.TreeWithdrawn) -> list[Transfer]:
+    wallet, fund = f"wallet:{event.user}", event.commitment
+    return [
+        Transfer("redeemed", wallet, ENERGY, event.energy_g - event.repaid_g, "withdrawn"),
+        Transfer("redeemed", f"debt:{event.user}", ENERGY, event.repaid_g, "repaid"),
+        Transfer(f"sold:{event.programme}", f"stock:{event.programme}", TREE, 1, "withdrawn"),
+        Transfer(
+            f"committed:{fund}", f"fund:{fund}", money(event.currency), event.unit_price_minor, "withdrawn"
+        ),
+    ]
+
+
 # For each event that moves something its movements; those of nothing are among them.
 MOVES: Mapping[type, Callable[[Any], list[Transfer]]] = {
     e.ActivityAccepted: _accepted,
@@ -128,4 +140,5 @@ MOVES: Mapping[type, Callable[[Any], list[Transfer]]] = {
     e.ProgrammeFunded: _funded,
     e.StockGranted: _granted,
     e.TreeRedeemed: _redeemed,
+    e.TreeWithdrawn: _withdrawn,
 }

@@ -10,7 +10,7 @@ from engine.core.errors import Rejected
 from engine.core.events import Decision, ProgrammeFunded, StockGranted, TreeAdvanced, TreeRedeemed
 from engine.core.numbers import tree_number
 from engine.core.rules import Programme, RuleBook
-from engine.core.state import By, Commitment, GameState, Stock, Touch, Tree
+from engine.core.state import By, Commitment, GameState, Stock, Touch, Tree, User
 from engine.core.units import local_day
 
 
@@ -92,19 +92,28 @@ def redeem_touches(command: RedeemOffer, state: GameState) -> Iterator[Touch]:
 def redeem(state: GameState, command: RedeemOffer, context: Context) -> Decision:
     """One tree: energy out of the wallet, a tree out of the stock, its price out of a commitment."""
     user = active_user(state, command.user)
-    programme = context.rules_of(command.user).programmes.get(command.offer)
+    made = new_tree(state, user, command.offer, user.wallet_g, context)
+    return Decision([made], {"tree": made.tree.number, "wallet_g": user.wallet_g - made.tree.energy_g})
+
+
+def new_tree(state: GameState, user: User, offer: str, wallet_g: int, context: Context) -> TreeRedeemed:
+    """A tree of the offer for a user who then has that much in the wallet.
+
+    Raises `unknown_offer`, `coming`, `sold_out`, `energy_lacking`, `not_funded`.
+    """
+    programme = context.rules_of(user.id).programmes.get(offer)
     price_g = programme.energy_g(today(context)) if programme else None
     if programme is None or price_g is None:
-        raise Rejected("unknown_offer", offer=command.offer)
+        raise Rejected("unknown_offer", offer=offer)
     if today(context) < programme.open_on:
         raise Rejected("coming", opens_on=programme.open_on.isoformat())
-    stock = state.stocks.get(command.offer)
+    stock = state.stocks.get(offer)
     closed = programme.close_on is not None and today(context) > programme.close_on
     if stock is None or stock.stock <= 0 or closed:
         raise Rejected("sold_out")
-    if user.wallet_g < price_g:
-        raise Rejected("energy_lacking", wallet_g=user.wallet_g, price_g=price_g)
-    commitment = _paying(state, command.offer)
+    if wallet_g < price_g:
+        raise Rejected("energy_lacking", wallet_g=wallet_g, price_g=price_g)
+    commitment = _paying(state, offer)
     tree_id = context.new_id()
     tree = Tree(
         id=tree_id,
@@ -119,8 +128,7 @@ def redeem(state: GameState, command: RedeemOffer, context: Context) -> Decision
         redeemed_at=context.now,
         state_at=context.now,
     )
-    redeemed = TreeRedeemed(tree, commitment.unit_price_minor, commitment.currency)
-    return Decision([redeemed], {"tree": tree.number, "wallet_g": user.wallet_g - price_g})
+    return TreeRedeemed(tree, commitment.unit_price_minor, commitment.currency)
 
 
 def _paying(state: GameState, programme: str) -> Commitment:
@@ -162,11 +170,15 @@ def advance(state: GameState, command: AdvanceTrees, context: Context) -> Decisi
         tree = state.trees.get(tree_id)
         if tree is None:
             raise Rejected("unknown_tree", tree=str(tree_id))
-        if (tree.state, tree.note) != (command.state, command.note):
-            events.append(TreeAdvanced(tree_id, tree.user_id, command.state, command.note, context.now))
+        since_at = (tree.waits_since_at or context.now) if command.is_unplaced else None
+        told = (command.state, command.note, since_at, command.energy_back_at)
+        if told != (tree.state, tree.note, tree.waits_since_at, tree.energy_back_at):
+            state_, note, since_at, back_at = told
+            events.append(TreeAdvanced(tree_id, tree.user_id, state_, note, context.now, since_at, back_at))
     return Decision(events, {"advanced": len(events)})
 
 
 def advanced(state: GameState, event: TreeAdvanced) -> None:
     tree = state.trees.rewrite(event.tree)
     tree.state, tree.note, tree.state_at = event.state, event.note, event.at
+    tree.waits_since_at, tree.energy_back_at = event.waits_since_at, event.energy_back_at

@@ -230,6 +230,7 @@ class Programme:
     unit_price: Dated[Value | None]
     order_min: Dated[Value | None]
     wait_max: Dated[Value | None]
+    energy_back: Dated[Value | None] | None = None
 
     def energy_g(self, on: date) -> int | None:
         """Grams of energy for one plant on the day (the species' price unless the programme has its own)."""
@@ -246,6 +247,10 @@ class Programme:
     def wait_max_d(self, on: date) -> int | None:
         """The longest that a redeemed plant waits for its order, in days."""
         return whole(self.wait_max.on(on))
+
+    def energy_back_d(self, on: date) -> int | None:
+        """The days without a place after which a plant's energy comes back by itself; None: never."""
+        return whole(self.energy_back.on(on)) if self.energy_back is not None else None
 
     def next_season(self, on: date) -> SeasonWindow:
         """The first planting window that an order of the day can still join."""

@@ -377,7 +377,10 @@ class Commitment:
 
 @dataclass(slots=True)
 class Tree:
-    """A redeemed tree as its user sees it. `number` is public and carries a check character."""
+    """A redeemed tree as its user sees it. `number` is public and carries a check character.
+
+    `waits_since_at`: since when there is no place for it; then its energy comes back at `energy_back_at`.
+    """
 
     id: int
     number: str
@@ -390,6 +393,8 @@ class Tree:
     note: str
     redeemed_at: int
     state_at: int
+    waits_since_at: int | None = None
+    energy_back_at: int | None = None
 
 
 GAME_SHELVES = (

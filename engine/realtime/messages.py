@@ -83,6 +83,17 @@ class Activity(Message):
     ball: IdText | msgspec.UnsetType = msgspec.UNSET
 
 
+class Waiting(Message):
+    """Why a tree waits and since when. `choices`: what its user may choose by `tree.choose`, none while there is, or
+    may be, a place for it. Its energy comes back by itself at `energy_back_at`, where that is said.
+    """
+
+    since: Instant
+    why: str
+    choices: list[Literal["switch", "wait", "energy_back"]]
+    energy_back_at: Instant | msgspec.UnsetType | None = msgspec.UNSET
+
+
 class Tree(Message):
     """A redeemed tree; `number` is public."""
 
@@ -94,6 +105,7 @@ class Tree(Message):
     note: str
     redeemed_at: Instant
     state_at: Instant
+    waiting: Waiting | msgspec.UnsetType = msgspec.UNSET
 
 
 class Friendship(Message):
@@ -285,6 +297,13 @@ class RedeemReply(Message):
     wallet_g: Grams
 
 
+class ChooseReply(Message):
+    """The tree that the choice was about or, after a switch, the new one; and the wallet after it."""
+
+    tree: str
+    wallet_g: Grams
+
+
 class TreesReply(Message):
     """Newest first, at most 1,000."""
 
@@ -340,4 +359,5 @@ REPLIES: dict[str, type[Message]] = {
     "offer.catalogue": OffersReply,
     "offer.redeem": RedeemReply,
     "tree.list": TreesReply,
+    "tree.choose": ChooseReply,
 }

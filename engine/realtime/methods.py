@@ -9,12 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
 from engine.core import commands
 from engine.core.errors import Rejected
+from engine.core.numbers import parse_tree_number
 from engine.realtime.channels import parse_id
 from engine.reported import ATTRIBUTES_MAX, AttributeValue, at_of, is_sane
 
@@ -123,6 +124,17 @@ class OfferRedeem(Params):
 
     key: IdempotencyKey
     offer: Slug
+
+
+class TreeChoose(Params):
+    """Decide about a tree that has no place (`waiting.choices` of the tree says so): wait on, take the energy back, or
+    switch to another offer, whose energy is paid from the wallet after the old tree's energy is back.
+    """
+
+    key: IdempotencyKey
+    tree: Annotated[str, msgspec.Meta(max_length=40, description="public number of one's own tree")]
+    choice: Literal["switch", "wait", "energy_back"]
+    offer: Slug | None = None
 
 
 class Reads(Protocol):
@@ -249,6 +261,14 @@ def _redeem(user: int, params: OfferRedeem) -> object:
     return commands.RedeemOffer(params.key.lower(), user, params.offer)
 
 
+def _choose(user: int, params: TreeChoose) -> object:
+    try:
+        tree = parse_tree_number(params.tree)
+    except Rejected as problem:
+        raise BadParams("tree is a tree's number, SX-000042-4") from problem
+    return commands.ChooseForTree(params.key.lower(), user, tree, params.choice, params.offer)
+
+
 def _forest(reads: Reads, user: int, params: ForestGet) -> Awaitable[bytes]:
     return reads.forest(user, user if params.user is None else _id(params.user))
 
@@ -292,5 +312,6 @@ METHODS: dict[str, Method] = {
         _read("offer.catalogue", OfferCatalogue, _offers),
         _write("offer.redeem", OfferRedeem, _redeem),
         _read("tree.list", Nothing, _trees),
+        _write("tree.choose", TreeChoose, _choose),
     )
 }

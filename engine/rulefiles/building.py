@@ -217,6 +217,7 @@ def programme(file: m.ProgrammeFile, planted: Species) -> Programme:
         unit_price=dated(file.unit_price_minor, f"minor units of {file.currency}"),
         order_min=dated(file.order_min_trees, "trees"),
         wait_max=dated(file.wait_max_d, "d"),
+        energy_back=dated(file.energy_back_d, "d") if file.energy_back_d else None,
     )
 
 

@@ -53,6 +53,7 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "unit_price_minor": (0, 10**9),
     "order_min_trees": (1, 10**9),
     "wait_max_d": (1, 3_650),
+    "energy_back_d": (1, 3_650),
 }
 BOUNDS: dict[str, tuple[int, int]] = {
     "share": (0, 1),

@@ -460,3 +460,7 @@ class ProgrammeFile(Strict):
     unit_price_minor: Series = Field(description="price of one plant in minor units of the currency")
     order_min_trees: Series = Field(description="smallest order that the partner takes")
     wait_max_d: Series = Field(description="longest that a redeemed plant waits for its order, days")
+    energy_back_d: Series | None = Field(
+        default=None,
+        description="days without a place after which a plant's energy comes back by itself; never, when left out",
+    )

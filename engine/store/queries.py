@@ -106,8 +106,8 @@ async def names(r: Reader, user_ids: Sequence[int]) -> dict[int, str]:
 
 
 async def tree_counts(r: Reader, user_ids: Sequence[int]) -> dict[int, int]:
-    """user → how many trees they have redeemed."""
-    sql = "SELECT user_id, count(*) FROM trees WHERE user_id IN ? GROUP BY user_id"
+    """user → how many trees they have redeemed and not given up."""
+    sql = "SELECT user_id, count(*) FROM trees WHERE user_id IN ? AND state <> 'withdrawn' GROUP BY user_id"
     return {row[0]: row[1] for row in await r.fetch(sql, list(user_ids))}
 
 

@@ -365,6 +365,8 @@ class Trees(SQLModel, table=True):
     note: str = Field(sa_column=text())
     redeemed_at: int = Field(sa_column=whole())
     state_at: int = Field(sa_column=whole())
+    waits_since_at: int | None = Field(sa_column=whole(nullable=True))
+    energy_back_at: int | None = Field(sa_column=whole(nullable=True))
 
 
 class DaySecrets(SQLModel, table=True):

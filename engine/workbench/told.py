@@ -45,6 +45,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "unit_price": ("price in money", "单价"),
     "order_min": ("smallest order", "最小订单"),
     "wait_max": ("longest wait", "最长等待"),
+    "energy_back": ("energy back without a place", "无处可种时退还能量"),
     "friends_max": ("friends of one user", "好友上限"),
 }
 

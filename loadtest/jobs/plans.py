@@ -94,3 +94,12 @@ class ExpiryPlan:
     pids: dict[str, list[int]]
     expiring: int
     expires_at: int
+
+
+@dataclass(slots=True)
+class AllocationPlan:
+    """Place that many redeemed trees; the database at `url` is empty."""
+
+    url: str
+    pids: dict[str, list[int]]
+    trees: int

@@ -164,12 +164,13 @@ class CommitBudget:
 
 @dataclass(slots=True)
 class ReturnBudget:
-    """Trees have left an order: their money goes back to their funders."""
+    """Trees have left a line of an order: their money goes back to their funders."""
 
     key: str | None
     order: int
     units: tuple[int, ...]
     reason: str
+    line: str = ""
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from partners.core.records import (
+from partners.core.after_rows import (
     AuditEvent,
     BatchReview,
     BudgetEntry,

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from partners.core import after_events as e
+from partners.core.after_rows import Claim
+from partners.core.counting import count_moved, count_performance
 from partners.core.model import PartnerState
-from partners.core.records import Claim
 
 CHAIN = 1
 """The id of the one chain head."""
@@ -34,7 +35,9 @@ def _batch_reviewed(state: PartnerState, event: e.BatchReviewed) -> None:
 
 def _batch_verified(state: PartnerState, event: e.BatchVerified) -> None:
     state.batches.edit(event.batch).verified = event.trees
-    state.order_lines.edit(event.line).verified += event.trees
+    line = state.order_lines.edit(event.line)
+    line.verified += event.trees
+    count_performance(state, line, verified=event.trees)
 
 
 def _fixes_deferred(state: PartnerState, event: e.FixesDeferred) -> None:
@@ -65,10 +68,12 @@ def _units_replaced(state: PartnerState, event: e.UnitsReplaced) -> None:
     batch.units = [*batch.units, *event.units]
     line = state.order_lines.edit(batch.line_id)
     line.units = [*line.units, *event.units]
+    count_moved(state, line, len(event.units))
     season = state.partner_orders[event.to_order].season
     for number in event.units:
         unit = state.tree_units.edit(number)
         unit.order_id, unit.batch_id, unit.season = event.to_order, event.to_batch, season
+        unit.line_id = line.id
         unit.note, unit.fact_at = event.note, event.at
 
 
@@ -77,6 +82,7 @@ def _leave(state: PartnerState, name: str, gone: set[int]) -> None:
     batch.units = [unit for unit in batch.units if unit not in gone]
     line = state.order_lines.edit(batch.line_id)
     line.units = [unit for unit in line.units if unit not in gone]
+    count_moved(state, line, -len(gone))
 
 
 def _audits_planned(state: PartnerState, event: e.AuditsPlanned) -> None:

@@ -54,6 +54,7 @@ class AfterTerms:
     `season`: first and last day (MM-DD) in which living trees can be told from dead ones in autumn; None: not known,
     then audits are due `months` after planting, give or take `window_d` days. `bands_bp`: rainfall class → figure →
     the rate to be reached; class "" is for sites whose rainfall is not known.
+    `readings`: figure → estimate | lower_bound, where an agreement says so for one figure; else `must_meet`.
     """
 
     review_levels: tuple[int, ...] = (2,)
@@ -73,6 +74,11 @@ class AfterTerms:
     disturbance_report_d: int = 14
     payments_hold_ms: int = 60 * DAY_MS
     rates: tuple[Rate, ...] = ()
+    readings: Mapping[str, str] = field(default_factory=dict)
+
+    def reading(self, figure: str) -> str:
+        """What of a count must reach the band: its estimate, or the lower bound of its interval."""
+        return self.readings.get(figure, self.must_meet)
 
     def band_bp(self, rainfall: str, figure: str) -> int:
         """The rate that the figure must reach in a rainfall class; where that is not known, the strictest."""

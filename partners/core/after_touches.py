@@ -22,7 +22,7 @@ def after_touches(command: Any, state: PartnerState) -> Iterable[Touch]:
         case c.FollowUpOrder() | ac.RecordAudit() | ac.OrderReplacement():
             yield from _reviewed(state, command.order)
             yield from _watched(state, command.order)
-        case c.ResumeOrder() | ac.OpenDispute() | ac.ReportDisturbance():
+        case c.ResumeOrder() | c.RecheckOrder() | ac.OpenDispute() | ac.ReportDisturbance():
             yield from _reviewed(state, command.order)
             yield Touch("disputes", By("order_id", command.order))
         case ac.AnswerDispute() | ac.DecideDispute():

@@ -18,9 +18,10 @@ from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import SealAudit
 from partners.core.after_evolve import CHAIN
+from partners.core.after_rows import AuditEvent
 from partners.core.context import Context
 from partners.core.model import PartnerState
-from partners.core.records import AuditEvent
+from partners.core.records.noted import RECORD_TELLERS
 
 START = "0" * 64
 """What the first line of the chain has before it."""
@@ -103,9 +104,24 @@ def _was(state: PartnerState, states: dict[int, str], number: int) -> str:
 
 
 def _submitted(state: PartnerState, event: e.OrderSubmitted, states: dict[int, str]) -> list[Told]:
+    was = _was(state, states, event.order.id)
     states[event.order.id] = event.order.state
     trees = sum(line.ordered for line in event.lines)
-    return [(_order(event.order.id), "state", "", event.order.state, f"{event.order.partner}: {trees} trees")]
+    told = f"{event.order.partner}: {trees} trees"
+    if event.order.kind != "standard":
+        told = f"{told}, {event.order.kind}"
+    return [(_order(event.order.id), "state", was, event.order.state, told)]
+
+
+def _drafted(state: PartnerState, event: e.OrderDrafted, states: dict[int, str]) -> list[Told]:
+    was, trees = _was(state, states, event.order.id), sum(line.ordered for line in event.lines)
+    states[event.order.id] = event.order.state
+    told = f"{event.order.partner}: {trees} trees"
+    return [(_order(event.order.id), "state" if not was else "trees", was, event.order.state, told)]
+
+
+def _cancel_asked(state: PartnerState, event: e.CancelAsked, states: dict[int, str]) -> list[Told]:
+    return [(_order(event.order), "cancel", "", f"asked by {event.by}", event.reason)]
 
 
 def _moved(state: PartnerState, event: e.OrderMoved, states: dict[int, str]) -> list[Told]:
@@ -222,7 +238,9 @@ def _settled(state: PartnerState, event: a.InvoiceSettled, states: dict[int, str
 
 
 _TELLERS: Mapping[type, Callable[[PartnerState, Any, dict[int, str]], list[Told]]] = {
+    e.OrderDrafted: _drafted,
     e.OrderSubmitted: _submitted,
+    e.CancelAsked: _cancel_asked,
     e.OrderMoved: _moved,
     e.OrderHeld: _held,
     e.OrderResumed: _resumed,
@@ -244,4 +262,5 @@ _TELLERS: Mapping[type, Callable[[PartnerState, Any, dict[int, str]], list[Told]
     a.MilestoneReached: _due,
     a.InvoiceRecorded: _billed,
     a.InvoiceSettled: _settled,
+    **RECORD_TELLERS,
 }

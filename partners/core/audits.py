@@ -17,11 +17,12 @@ from engine.core.units import DAY_MS, local_day
 from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import PlotCount, RecordAudit
+from partners.core.after_rows import SurvivalAudit
 from partners.core.after_terms import AfterTerms, AuditStage
 from partners.core.context import Context
+from partners.core.guards import after_of
 from partners.core.model import Batch, PartnerState, PlantingOrder
-from partners.core.orders import the_order
-from partners.core.records import SurvivalAudit
+from partners.core.orders import is_standing_hold, the_order
 from partners.core.survival import Estimate, Plot, from_census, from_plots
 
 METHODS = ("plots", "census")
@@ -59,7 +60,7 @@ def planned(
         opens_on=opens_on.isoformat(),
         due_on=due_on.isoformat(),
         band_bp=terms.band_bp(rainfall, stage.figure),
-        must_meet=terms.must_meet,
+        must_meet=terms.reading(stage.figure),
         **_NOT_DONE,
     )
 
@@ -81,7 +82,9 @@ def record_audit(state: PartnerState, command: RecordAudit, context: Context) ->
     Raises `unknown_order`, `order_held`, `not_watched`, `unknown_audit`, `audit_done`, `bad_audit`.
     """
     order = the_order(state, command.order)
-    if order.held:
+    if order.held and not is_standing_hold(
+        order.held
+    ):  # counting asks nothing of a partner that may not be asked
         raise Rejected("order_held", order=order.id, reason=order.held)
     if order.state not in COUNTED_STATES:
         raise Rejected("not_watched", order=order.id, state=order.state)
@@ -90,7 +93,7 @@ def record_audit(state: PartnerState, command: RecordAudit, context: Context) ->
         raise Rejected("unknown_audit", audit=command.audit)
     if audit.state != "planned":
         raise Rejected("audit_done", audit=audit.id)
-    batch, terms = state.batches[audit.batch_id], context.after(order)
+    batch, terms = state.batches[audit.batch_id], after_of(state, order, context)
     estimate = _counted(batch, command, context.now)
     _check_dead(state, batch, command, estimate)
     done = _done(audit, batch, command, estimate, terms, context.now)

@@ -8,11 +8,11 @@ from engine.core.events import Decision
 from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import ApproveClosing, ProposeClosing
+from partners.core.after_rows import Closing, WriteDown
 from partners.core.claims import moved_claims
 from partners.core.context import Context
 from partners.core.model import Batch, PartnerState, PlantingOrder
-from partners.core.orders import the_order
-from partners.core.records import Closing, WriteDown
+from partners.core.orders import is_standing_hold, the_order
 
 REMEDIES = ("refund", "move")
 CLOSED_FROM = ("verified", "monitoring", "replanting")
@@ -65,7 +65,7 @@ def approve_closing(state: PartnerState, command: ApproveClosing, context: Conte
 
 def _closable(state: PartnerState, number: int) -> PlantingOrder:
     order = the_order(state, number)
-    if order.held:
+    if order.held and not is_standing_hold(order.held):  # a partner that is gone must not keep it open
         raise Rejected("order_held", order=order.id, reason=order.held)
     if order.state not in CLOSED_FROM:
         raise Rejected("not_watched", order=order.id, state=order.state)
@@ -89,18 +89,35 @@ def _check(state: PartnerState, order: PlantingOrder, closing: Closing) -> None:
 
 def _check_room(state: PartnerState, order: PlantingOrder, closing: Closing) -> None:
     wanted: dict[str, int] = {}
+    wanted_by: dict[str, set[str]] = {}
     for name in closing.lost:
         target = closing.moves.get(name, "")
         units = _losing(state, state.batches[name], closing.lost[name])
         wanted[target] = wanted.get(target, 0) + len(units)
+        wanted_by.setdefault(target, set()).add(_programme(state, name))
     for target, units in wanted.items():
         standing = state.standings.get(target) if target in state.standings else None
         home = state.partner_orders.get(standing.order_id) if standing is not None else None
-        if standing is None or home is None or home.programme != order.programme or target in closing.lost:
+        is_other = standing is not None and wanted_by[target] != {_programme(state, target)}
+        if standing is None or home is None or is_other or target in closing.lost:
             raise Rejected("bad_closing", field="moves", batch=target, expected="a batch of the programme")
         room = standing.verified * standing.own_share_pct // 100 - standing.claimed - standing.written_down
+        room = min(room, _places_left(state, target, room))
         if units > room or home.state not in ("monitoring", "completed", "verified"):
             raise Rejected("bad_closing", field="moves", batch=target, expected=f"at most {room} trees")
+
+
+def _programme(state: PartnerState, batch: str) -> str:
+    return state.order_lines[state.batches[batch].line_id].programme
+
+
+def _places_left(state: PartnerState, batch: str, room: int) -> int:
+    """How many more trees the quota of the batch's line takes; any number where it has none."""
+    line = state.order_lines[state.batches[batch].line_id]
+    if not line.quota:
+        return room
+    quota = state.quotas[line.quota]
+    return quota.capacity - quota.held - quota.ordered
 
 
 def _losing(state: PartnerState, batch: Batch, trees: int) -> tuple[int, ...]:
@@ -124,7 +141,7 @@ def _written_down(
     write_down = WriteDown(
         id=batch.id,
         order_id=order.id,
-        programme=order.programme,
+        programme=_programme(state, batch.id),
         trees=trees,
         note=closing.note,
         proposed_by=closing.proposed_by,

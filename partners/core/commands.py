@@ -18,13 +18,71 @@ class PledgeUnit:
 
 @dataclass(slots=True)
 class FormOrder:
-    """Make one planting order for a programme out of these waiting units, or say why not yet.
+    """Place these waiting trees of a programme: into orders where the minimum is reached, else into drafts.
 
-    What is not waiting any more is left out, so a repeat of the command changes nothing.
+    `quotas` are the places to choose among and `drafts` the drafts to fill up; whoever submits names what there
+    is. What is not waiting any more is left out, so a repeat of the command changes nothing.
     """
 
     key: str | None
     programme: str
+    units: tuple[int, ...]
+    quotas: tuple[str, ...] = ()
+    drafts: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class SubmitOrder:
+    """An operator sends a draft out now; the guards hold for them too."""
+
+    key: str | None
+    operator: str
+    order: int
+
+
+@dataclass(slots=True)
+class OrderTest:
+    """An operator tries a partner out: an order of no user's trees that no real partner may get."""
+
+    key: str | None
+    operator: str
+    partner: str
+    species: str
+    site: str
+    trees: int
+
+
+@dataclass(slots=True)
+class RecheckOrder:
+    """Hold an open order whose partner may not be asked now, or let it go on when it may again."""
+
+    key: str | None
+    order: int
+
+
+@dataclass(slots=True)
+class KeepUnit:
+    """The user of a tree without a place wants it to wait on, at least until `back_at`."""
+
+    key: str | None
+    unit: int
+    back_at: int | None
+
+
+@dataclass(slots=True)
+class WithdrawUnit:
+    """The energy of a waiting tree went back to its user. Withdrawing it again changes nothing."""
+
+    key: str | None
+    unit: int
+    note: str
+
+
+@dataclass(slots=True)
+class GiveUpUnits:
+    """Withdraw those of these trees that have waited for a place as long as they may."""
+
+    key: str | None
     units: tuple[int, ...]
 
 
@@ -49,12 +107,17 @@ class FollowUpOrder:
 
 @dataclass(slots=True)
 class CancelOrder:
-    """An operator withdraws an order of which nothing is reported yet; its trees wait for another."""
+    """An operator withdraws an order of which nothing is reported yet; its trees wait for another.
+
+    Once it is accepted this asks the partner, or consents to what the partner asked; `consent` tells how the
+    partner agreed where it did so outside of its messages.
+    """
 
     key: str | None
     operator: str
     order: int
     reason: str
+    consent: str = ""
 
 
 @dataclass(slots=True)
@@ -132,6 +195,12 @@ class ResolveDelivery:
 PartnerCommand = (
     PledgeUnit
     | FormOrder
+    | SubmitOrder
+    | OrderTest
+    | RecheckOrder
+    | KeepUnit
+    | WithdrawUnit
+    | GiveUpUnits
     | RecordReport
     | FollowUpOrder
     | CancelOrder

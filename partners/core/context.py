@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
+from engine.core.units import local_day
 from partners.core.after_terms import AfterTerms, Funding
-from partners.core.model import PartnerTerms, PlantingOrder, Terms
+from partners.core.model import PartnerTerms, Terms
 
 
 @dataclass(slots=True)
@@ -28,25 +30,11 @@ class Context:
         """What holds with the partner; the defaults for one that is not configured any more."""
         return self.partners.get(partner) or PartnerTerms(partner, after=self.standard)
 
-    def after(self, order: PlantingOrder) -> AfterTerms:
-        """What holds for the order once its trees are reported planted."""
-        return self.partner_terms(order.partner).after
-
-    def rainfall(self, order: PlantingOrder) -> str:
-        """The rainfall class of where it is planted; empty where that is not known."""
-        terms = self.terms.get(order.programme)
+    def rainfall(self, programme: str) -> str:
+        """The rainfall class of where its trees are planted; empty where that is not known."""
+        terms = self.terms.get(programme)
         return terms.rainfall if terms is not None else ""
 
-    def places_like(self, programme: str) -> list[Terms]:
-        """The programme and then, by id, all that plant the same species in the same region for the same
-        price."""
-        own = self.terms.get(programme)
-        if own is None:
-            return []
-        return [own] + [
-            other
-            for _, other in sorted(self.terms.items())
-            if other.programme != own.programme
-            and (other.species, other.region, other.unit_price_minor, other.currency)
-            == (own.species, own.region, own.unit_price_minor, own.currency)
-        ]
+    def today(self) -> date:
+        """The day of agreements and seasons, in UTC."""
+        return local_day(self.now, "UTC")

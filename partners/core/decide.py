@@ -15,6 +15,7 @@ from partners.core import (
     closing,
     deliveries,
     disputes,
+    drafts,
     evidence,
     invoices,
     levels,
@@ -30,7 +31,8 @@ from partners.core.after_touches import after_touches
 from partners.core.audit_log import noted, seal_audit
 from partners.core.context import Context
 from partners.core.model import WATCHED_STATES, PartnerReport, PartnerState, batch_id
-from partners.core.touching import order_touches
+from partners.core.records import table as records
+from partners.core.touching import order_touches, partner_touches
 
 
 def decide(state: PartnerState, command: Any, context: Context) -> Decision:
@@ -45,11 +47,23 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
 
     Asked again after each load until it names nothing new: an order names its lines, a line its units.
     """
+    if type(command) in records.DECIDERS:
+        return records.touches(command, state)
+    if isinstance(command, _OF_EVIDENCE):
+        return evidence.touches(command, state)
+    return _touches(command, state)
+
+
+def _touches(command: Any, state: PartnerState) -> Iterable[Touch]:
     match command:
-        case c.PledgeUnit():
+        case c.PledgeUnit() | c.KeepUnit() | c.WithdrawUnit():
             yield Touch("tree_units", command.unit)
-        case c.FormOrder():
+        case c.GiveUpUnits():
             yield from (Touch("tree_units", number) for number in command.units)
+        case c.FormOrder():
+            yield from _allocation(command, state)
+        case c.OrderTest():
+            yield from partner_touches(state, command.partner)
         case c.RecordReport():
             yield Touch("inbox", (command.partner, command.message))
             yield from order_touches(state, command.report.order)
@@ -60,15 +74,30 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
             yield from _delivery(state, command.delivery)
             if isinstance(command, c.SettleDelivery) and command.report is not None:
                 yield from _report(command.report, state)
-        case c.CancelOrder():
+        case c.CancelOrder() | c.SubmitOrder():
             yield from order_touches(state, command.order)
         case ec.AssessBatch() | ec.DismissReason():
             yield from order_touches(state, command.order)
             yield from evidence.touches(command, state)
-        case ec.KeepEvidence() | ec.NoteLikeness() | ec.RecordOutline():
-            yield from evidence.touches(command, state)
         case _:
             yield from after_touches(command, state)
+
+
+_OF_EVIDENCE = (ec.KeepEvidence, ec.NoteLikeness, ec.RecordOutline)
+
+
+def _allocation(command: c.FormOrder, state: PartnerState) -> Iterable[Touch]:
+    """The trees, the places that there are for them, and the drafts that may take them."""
+    yield from (Touch("tree_units", number) for number in command.units)
+    for name in command.quotas:
+        yield Touch("quotas", name)
+        quota = state.quotas.get(name) if name in state.quotas else None
+        if quota is not None:
+            yield from partner_touches(state, quota.partner)
+            yield Touch("sites", quota.site)
+            yield Touch("species_offers", quota.offer)
+    for number in command.drafts:
+        yield from order_touches(state, number)
 
 
 def _delivery(state: PartnerState, name: str) -> Iterable[Touch]:
@@ -98,12 +127,18 @@ def _follow_up(state: PartnerState, command: c.FollowUpOrder, context: Context) 
         return orders.follow_up(state, command, context)
     if order.due_at is None or order.held or context.now < order.due_at:
         return Decision([], {"state": order.state})
-    return watch.follow_up(state, order, context)
+    return orders.stopped(state, order, context) or watch.follow_up(state, order, context)
 
 
 _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.PledgeUnit: allocate.pledge_unit,
     c.FormOrder: allocate.form_order,
+    c.SubmitOrder: drafts.submit_order,
+    c.OrderTest: drafts.order_test,
+    c.RecheckOrder: orders.recheck_order,
+    c.KeepUnit: allocate.keep_unit,
+    c.WithdrawUnit: allocate.withdraw_unit,
+    c.GiveUpUnits: allocate.give_up_units,
     c.RecordReport: orders.record_report,
     c.FollowUpOrder: _follow_up,
     c.CancelOrder: orders.cancel_order,
@@ -136,5 +171,6 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     ec.RecordOutline: evidence.record_outline,
     ec.AssessBatch: evidence.assess_batch,
     ec.DismissReason: evidence.dismiss_reason,
+    **records.DECIDERS,
 }
 COMMANDS = tuple(_DECIDERS)

@@ -14,6 +14,7 @@ from engine.core.events import Decision
 from partners.core import events as e
 from partners.core.commands import ClaimDeliveries, ResolveDelivery, SettleDelivery
 from partners.core.context import Context
+from partners.core.guards import order_terms
 from partners.core.model import Delivery, PartnerReport, PartnerState, PartnerTerms, PlantingOrder
 
 ANSWER_CHARACTERS_MAX = 500
@@ -84,7 +85,7 @@ def settle_delivery(
     if row.state not in ("sending", "reading") or row.claimed_by != command.relay:
         raise Rejected("lease_lost", delivery=command.delivery)
     order = state.partner_orders[row.order_id]
-    terms = context.partner_terms(order.partner)
+    terms = order_terms(state, order, context)
     if command.outcome == "done":
         return _done(state, row, order, command, context, report_events)
     if command.outcome == "failed":

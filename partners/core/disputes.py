@@ -11,12 +11,12 @@ from engine.core.units import DAY_MS, local_day
 from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import AnswerDispute, DecideDispute, OpenDispute, ReportDisturbance
+from partners.core.after_rows import Dispute, Disturbance
 from partners.core.context import Context
+from partners.core.guards import after_of
 from partners.core.model import ENDED_STATES, PartnerState, PlantingOrder
-from partners.core.orders import resumed, the_order
-from partners.core.records import Dispute, Disturbance
+from partners.core.orders import HELD_BY_DISPUTE, resumed, the_order
 
-HELD_BY_DISPUTE = "dispute"
 HELD_BY_FORCE = "force_majeure"
 OUTCOMES = ("upheld", "dismissed", "settled")
 KINDS = (
@@ -38,7 +38,7 @@ SATURDAY = 5
 def open_dispute(state: PartnerState, command: OpenDispute, context: Context) -> Decision:
     """The order is held from now on. Raises `unknown_order`, `order_ended`."""
     order = _open_order(state, command.order)
-    terms, now = context.after(order), context.now
+    terms, now = after_of(state, order, context), context.now
     dispute = Dispute(
         id=context.new_id(),
         order_id=order.id,
@@ -105,7 +105,7 @@ def report_disturbance(state: PartnerState, command: ReportDisturbance, context:
     happened_on, today = _day(command.happened_on), local_day(context.now, "UTC")
     if happened_on > local_day(context.now + DAY_MS, "UTC"):
         raise Rejected("bad_request", field="happened_on", expected="not in the future")
-    late_after = happened_on + timedelta(days=context.after(order).disturbance_report_d)
+    late_after = happened_on + timedelta(days=after_of(state, order, context).disturbance_report_d)
     disturbance = Disturbance(
         id=context.new_id(),
         order_id=order.id,
@@ -123,11 +123,6 @@ def report_disturbance(state: PartnerState, command: ReportDisturbance, context:
     if command.hold and not order.held:
         events.append(e.OrderHeld(order.id, HELD_BY_FORCE, context.now))
     return Decision(events, {"disturbance": str(disturbance.id), "is_late": disturbance.is_late})
-
-
-def has_open_dispute(state: PartnerState, order: PlantingOrder) -> bool:
-    """Whether somebody still waits for a decision."""
-    return any(one.state != "decided" for one in state.disputes.where("order_id", order.id))
 
 
 def after_workdays(at: int, days: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from partners.core.model import Batch, Delivery, Evidence, OrderLine, PlantingOrder, Review
+from partners.core.model import Allocation, Batch, Delivery, Evidence, OrderLine, PlantingOrder, Review
 
 
 @dataclass(slots=True)
@@ -29,11 +29,54 @@ class UnitsMoved:
     order: int
     batch: str | None = None
     note: str = ""
+    line: str = ""
+
+
+@dataclass(slots=True)
+class UnitsUnplaced:
+    """There is no place for these trees now, and why; they keep waiting, and their users may choose."""
+
+    units: tuple[int, ...]
+    why: str
+    back_at: int | None
+    at: int
+
+
+@dataclass(slots=True)
+class UnitKept:
+    """Its user wants it to wait on, at least until `back_at` (None: without end)."""
+
+    unit: int
+    back_at: int | None
+
+
+@dataclass(slots=True)
+class UnitsWithdrawn:
+    """These trees will not be planted; their energy is, or goes, back with their users."""
+
+    units: tuple[int, ...]
+    note: str
+    at: int
+
+
+@dataclass(slots=True)
+class TreesAllocated:
+    """Why trees were placed as they were, to be read later."""
+
+    allocation: Allocation
+
+
+@dataclass(slots=True)
+class OrderDrafted:
+    """A draft was made or has grown: order and lines as they are now. Its quotas hold places for its trees."""
+
+    order: PlantingOrder
+    lines: list[OrderLine]
 
 
 @dataclass(slots=True)
 class UnitsReleased:
-    """Trees wait again (state pledged), from `waits_from_at`, for a programme that may be another one.
+    """Trees of one line wait again (state pledged), from `waits_from_at`, for a programme that may be another one.
 
     `declined` is the `partner/season` that gave them back, empty if it may be asked again.
     """
@@ -46,11 +89,12 @@ class UnitsReleased:
     declined: str
     note: str
     at: int
+    line: str = ""
 
 
 @dataclass(slots=True)
 class OrderSubmitted:
-    """An order was formed, frozen and handed to the outbox."""
+    """An order was formed, frozen and handed to the outbox: order and lines as they are from now on."""
 
     order: PlantingOrder
     lines: list[OrderLine]
@@ -67,6 +111,16 @@ class OrderMoved:
     at: int
     external_ref: str = ""
     said_at: int = 0
+
+
+@dataclass(slots=True)
+class CancelAsked:
+    """One side asks to cancel an accepted order; it ends when the other consents."""
+
+    order: int
+    by: str
+    reason: str
+    at: int
 
 
 @dataclass(slots=True)
@@ -179,7 +233,13 @@ PartnerEvent = (
     UnitPledged
     | UnitsMoved
     | UnitsReleased
+    | UnitsUnplaced
+    | UnitKept
+    | UnitsWithdrawn
+    | TreesAllocated
+    | OrderDrafted
     | OrderSubmitted
+    | CancelAsked
     | OrderMoved
     | LineAccepted
     | BatchReported

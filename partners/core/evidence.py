@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -117,7 +118,7 @@ class _Told:
 def assess_report(
     state: PartnerState,
     order: PlantingOrder,
-    line: OrderLine,
+    lines: Sequence[OrderLine],
     said: Sequence[BatchShown],
     events: Sequence[object],
     seen: Mapping[str, str],
@@ -131,25 +132,33 @@ def assess_report(
     if rules is None:
         return []
     planters = {shown.report_no: shown.planters for shown in said}
-    told: list[_Told] = []
+    by_id = {line.id: line for line in lines}
+    told: list[tuple[OrderLine, _Told]] = []
     for event in events:
         if isinstance(event, e.BatchReported):
-            figures = _figures(event.batch, planters.get(event.batch.report_no))
-            told.append(
-                _Told(
-                    event.batch.id, figures, event.batch.evidence, event.batch.findings, event.batch.reported
-                )
-            )
+            batch = event.batch
+            figures = _figures(batch, planters.get(batch.report_no))
+            one = _Told(batch.id, figures, batch.evidence, batch.findings, batch.reported)
+            told.append((by_id[batch.line_id], one))
         elif isinstance(event, e.EvidenceAdded):
             batch = state.batches[event.batch]
             files = [*batch.evidence, *event.evidence]
-            told.append(_Told(batch.id, _figures(batch, _planters(state, batch)), files, event.findings, 0))
-    trees = 0
+            one = _Told(batch.id, _figures(batch, _planters(state, batch)), files, event.findings, 0)
+            told.append((by_id[batch.line_id], one))
+    on_place: Counter[str] = Counter()
+    of_line: Counter[str] = Counter()
     found: list[object] = []
-    for one in told:
-        trees += one.fresh_trees
-        others = [other.figures for other in told if other.id != one.id and other.fresh_trees]
-        found.append(_assessed(state, order, line, one, rules, others, trees, seen, context))
+    for line, one in told:
+        place = place_of(order.partner, line.site, order.season)
+        on_place[place] += one.fresh_trees
+        of_line[line.id] += one.fresh_trees
+        others = [
+            other.figures
+            for its_line, other in told
+            if its_line is line and other.id != one.id and other.fresh_trees
+        ]
+        fresh = (on_place[place], of_line[line.id])
+        found.append(_assessed(state, order, line, one, rules, others, fresh, seen, context))
     return found
 
 
@@ -160,7 +169,7 @@ def assess_batch(state: PartnerState, command: AssessBatch, context: Context) ->
     if rules is None:
         return Decision([], {"verdict": None})
     told = _Told(batch.id, _figures(batch, _planters(state, batch)), batch.evidence, batch.findings, 0)
-    event = _assessed(state, order, line, told, rules, [], 0, {}, context)
+    event = _assessed(state, order, line, told, rules, [], (0, 0), {}, context)
     known = state.assessments.get(batch.id)
     reply = {"verdict": event.assessment.verdict, "score": event.assessment.score}
     if known is not None and replace(event.assessment, assessed_at=known.assessed_at) == known:
@@ -184,7 +193,7 @@ def dismiss_reason(state: PartnerState, command: DismissReason, context: Context
         return Decision([], {"verdict": known.verdict, "score": known.score})
     dismissed = [*known.dismissed, [command.code, command.operator, command.why]]
     told = _Told(batch.id, _figures(batch, known.planters), batch.evidence, batch.findings, 0)
-    event = _assessed(state, order, line, told, rules, [], 0, {}, context, dismissed)
+    event = _assessed(state, order, line, told, rules, [], (0, 0), {}, context, dismissed)
     return Decision([event], {"verdict": event.assessment.verdict, "score": event.assessment.score})
 
 
@@ -214,12 +223,14 @@ def _assessed(
     told: _Told,
     rules: EvidenceRules,
     others: Sequence[Figures],
-    more_trees: int,
+    fresh: tuple[int, int],
     seen: Mapping[str, str],
     context: Context,
     dismissed: list[list[str]] | None = None,
 ) -> BatchAssessed:
+    """`fresh`: trees that the report itself adds, so far, to the place and to the line."""
     known = state.assessments.get(told.id)
+    more_trees, line_trees = fresh
     if dismissed is None:
         dismissed = known.dismissed if known is not None else []
     place = place_of(order.partner, line.site, order.season)
@@ -237,7 +248,7 @@ def _assessed(
         missing=missing,
         outline=state.site_outlines[outline_id(place, version)] if version else None,
         trees=(row.trees if row is not None else 0) + more_trees,
-        trees_due=max(0, (line.accepted or line.ordered) - line.reported - more_trees),
+        trees_due=max(0, (line.accepted or line.ordered) - line.reported - line_trees),
         others=[*_others(state, line, told.id), *others],
         whose=_whose(state, photos, seen),
         files_required=context.partner_terms(order.partner).files_required,

@@ -8,7 +8,9 @@ from typing import Any
 from partners.core import events as e
 from partners.core import evidence_events
 from partners.core.after_evolve import AFTER_EVOLVE
-from partners.core.model import InboxMessage, PartnerState, TreeUnit
+from partners.core.counting import count_performance, count_planted, count_released, stand
+from partners.core.model import InboxMessage, PartnerState, TreeUnit, line_id
+from partners.core.records.table import EVOLVE as RECORDS
 
 
 def evolve(state: PartnerState, event: Any) -> None:
@@ -35,35 +37,77 @@ def _unit_pledged(state: PartnerState, event: e.UnitPledged) -> None:
 
 
 def _units_moved(state: PartnerState, event: e.UnitsMoved) -> None:
+    planted: dict[str, int] = {}
     for number in event.units:
         unit = state.tree_units.edit(number)
+        unit.line_id = event.line or unit.line_id or line_id(event.order)
+        if event.batch is not None and unit.batch_id is None:
+            planted[unit.line_id] = planted.get(unit.line_id, 0) + 1
         unit.state, unit.note, unit.fact_at = event.state, event.note, event.at
         unit.order_id, unit.season = event.order, event.season
         unit.batch_id = event.batch or unit.batch_id
+        unit.unplaced_at = unit.back_at = None
+    for name, trees in planted.items():
+        count_planted(state, name, trees)
 
 
 def _units_released(state: PartnerState, event: e.UnitsReleased) -> None:
     gone = set(event.units)
+    lines: dict[str, tuple[int, int]] = {}
     for number in event.units:
         unit = state.tree_units.edit(number)
         if unit.batch_id is not None:
             batch = state.batches.edit(unit.batch_id)
             batch.units = [other for other in batch.units if other not in gone]
+        if event.order is not None:
+            name = unit.line_id or line_id(event.order)
+            trees, planted = lines.get(name, (0, 0))
+            lines[name] = trees + 1, planted + (unit.batch_id is not None)
         unit.state, unit.note, unit.fact_at = "pledged", event.note, event.at
         unit.route, unit.waits_from_at, unit.season = event.route, event.waits_from_at, event.season
-        unit.order_id, unit.batch_id = None, None
+        unit.order_id, unit.batch_id, unit.line_id = None, None, None
         if event.declined and event.declined not in unit.declined:
             unit.declined = [*unit.declined, event.declined]
-    if event.order is not None:
-        for name in state.partner_orders[event.order].lines:
-            line = state.order_lines.edit(name)
-            line.units = [number for number in line.units if number not in gone]
+    for name, (trees, planted) in lines.items():
+        line = state.order_lines.edit(name)
+        line.units = [number for number in line.units if number not in gone]
+        count_released(state, line, trees, planted, bool(event.declined))
+
+
+def _units_unplaced(state: PartnerState, event: e.UnitsUnplaced) -> None:
+    for number in event.units:
+        unit = state.tree_units.edit(number)
+        unit.note, unit.back_at = event.why, event.back_at
+        if unit.unplaced_at is None:
+            unit.unplaced_at = event.at
+
+
+def _unit_kept(state: PartnerState, event: e.UnitKept) -> None:
+    state.tree_units.edit(event.unit).back_at = event.back_at
+
+
+def _units_withdrawn(state: PartnerState, event: e.UnitsWithdrawn) -> None:
+    for number in event.units:
+        unit = state.tree_units.edit(number)
+        unit.state, unit.note, unit.fact_at = "withdrawn", event.note, event.at
+        unit.back_at = None
+
+
+def _trees_allocated(state: PartnerState, event: e.TreesAllocated) -> None:
+    state.allocations.add(event.allocation.id, event.allocation)
+
+
+def _order_drafted(state: PartnerState, event: e.OrderDrafted) -> None:
+    stand(state, event.order, event.lines, is_out=False)
 
 
 def _order_submitted(state: PartnerState, event: e.OrderSubmitted) -> None:
-    state.partner_orders.add(event.order.id, event.order)
-    for line in event.lines:
-        state.order_lines.add(line.id, line)
+    stand(state, event.order, event.lines, is_out=True)
+
+
+def _cancel_asked(state: PartnerState, event: e.CancelAsked) -> None:
+    order = state.partner_orders.edit(event.order)
+    order.cancel_asked_by, order.reason = event.by, event.reason
 
 
 def _order_moved(state: PartnerState, event: e.OrderMoved) -> None:
@@ -77,7 +121,9 @@ def _order_moved(state: PartnerState, event: e.OrderMoved) -> None:
 
 
 def _line_accepted(state: PartnerState, event: e.LineAccepted) -> None:
-    state.order_lines.edit(event.line).accepted = event.accepted
+    line = state.order_lines.edit(event.line)
+    line.accepted = event.accepted
+    count_performance(state, line, accepted=event.accepted)
 
 
 def _batch_reported(state: PartnerState, event: e.BatchReported) -> None:
@@ -113,7 +159,9 @@ def _order_reviewed(state: PartnerState, event: e.OrderReviewed) -> None:
     for name, verified in event.verified.items():
         batch = state.batches.edit(name)
         batch.verified = verified
-        state.order_lines.edit(batch.line_id).verified += verified
+        line = state.order_lines.edit(batch.line_id)
+        line.verified += verified
+        count_performance(state, line, verified=verified)
 
 
 def _order_followed_up(state: PartnerState, event: e.OrderFollowedUp) -> None:
@@ -155,7 +203,13 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.UnitPledged: _unit_pledged,
     e.UnitsMoved: _units_moved,
     e.UnitsReleased: _units_released,
+    e.UnitsUnplaced: _units_unplaced,
+    e.UnitKept: _unit_kept,
+    e.UnitsWithdrawn: _units_withdrawn,
+    e.TreesAllocated: _trees_allocated,
+    e.OrderDrafted: _order_drafted,
     e.OrderSubmitted: _order_submitted,
+    e.CancelAsked: _cancel_asked,
     e.OrderMoved: _order_moved,
     e.LineAccepted: _line_accepted,
     e.BatchReported: _batch_reported,
@@ -170,4 +224,5 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.MessageReceived: _message_received,
     **AFTER_EVOLVE,
     **evidence_events.EVOLVE,
+    **RECORDS,
 }

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from partners.core.after_terms import Rate
+from partners.core.after_terms import Funding, Rate
 from partners.core.context import Context
+
+NOT_COVERED = "price_above_funding"
+"""Why a tree can't be planted where what was set aside for it does not pay the price."""
 
 
 def is_covered(unit: int, unit_price_minor: int, currency: str, partner: str, context: Context) -> bool:
     """Whether the tree's commitment set aside its price, at a known rate where the currencies differ."""
-    funding = context.funding_of(unit)
+    return pays(context.funding_of(unit), unit_price_minor, currency, partner, context)
+
+
+def pays(
+    funding: Funding | None, unit_price_minor: int, currency: str, partner: str, context: Context
+) -> bool:
+    """Whether this much pays the price; what is not known pays nothing."""
     if funding is None:
         return False
     if funding.currency == currency:

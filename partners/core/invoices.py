@@ -8,12 +8,12 @@ from engine.core.errors import Rejected
 from engine.core.events import Decision
 from partners.core import after_events as a
 from partners.core.after_commands import RecordInvoice, SettleInvoice
+from partners.core.after_rows import Invoice
 from partners.core.context import Context
-from partners.core.disputes import has_open_dispute
+from partners.core.guards import after_of, stop_of
 from partners.core.model import PartnerState, PlantingOrder
 from partners.core.money import Book, funds_of, milestone_id, split
-from partners.core.orders import the_order
-from partners.core.records import Invoice
+from partners.core.orders import has_open_dispute, the_order
 
 INVOICE_LINES_MAX = 100
 
@@ -54,7 +54,7 @@ def record_invoice(state: PartnerState, command: RecordInvoice, context: Context
         if amount:
             book = Book(fund, context.now, f"invoice {command.invoice_no}")
             book.move("invoice", "payable", "committed", amount)
-            invoice.split.append([fund.commitment_id, amount])
+            invoice.split.append([fund.commitment_id, amount, fund.id])
             events.append(book.event())
     return Decision([a.InvoiceRecorded(invoice), *events], {"invoice": invoice.id, "state": "received"})
 
@@ -73,10 +73,10 @@ def settle_invoice(state: PartnerState, command: SettleInvoice, context: Context
         raise Rejected("invoice_settled", invoice=invoice.id, state=invoice.state)
     if command.is_paid:
         _check_payable(state, order, context)
-    parts: dict[int, int] = {part[0]: part[1] for part in invoice.split}
+    parts: dict[str, int] = {part[2]: part[1] for part in invoice.split}
     events: list[object] = []
     for fund in funds_of(state, order):
-        amount = parts.get(fund.commitment_id, 0)
+        amount = parts.get(fund.id, 0)
         if amount:
             book = Book(fund, context.now, command.reason or f"invoice {invoice.invoice_no}")
             if command.is_paid:
@@ -92,8 +92,9 @@ def settle_invoice(state: PartnerState, command: SettleInvoice, context: Context
 
 
 def _check_payable(state: PartnerState, order: PlantingOrder, context: Context) -> None:
-    why = order.held or ("dispute" if has_open_dispute(state, order) else "")
-    overdue_at = order.season_closes_at + context.after(order).payments_hold_ms
+    stop = stop_of(state, order, context)
+    why = order.held or (stop[0] if stop else "") or ("dispute" if has_open_dispute(state, order) else "")
+    overdue_at = order.season_closes_at + after_of(state, order, context).payments_hold_ms
     if not why and order.state in ("accepted", "in_planting") and context.now >= overdue_at:
         why = "report_overdue"
     if why:

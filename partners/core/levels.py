@@ -15,12 +15,13 @@ from engine.core.events import Decision
 from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import ReviewBatch
+from partners.core.after_rows import BatchReview, Standing
 from partners.core.allocate import give_back
 from partners.core.context import Context
 from partners.core.deliveries import queue
+from partners.core.guards import after_of, order_terms
 from partners.core.model import Batch, PartnerState, PlantingOrder
 from partners.core.orders import the_order
-from partners.core.records import BatchReview, Standing
 
 VERDICTS = ("verified", "needs_info", "back")
 DECIDED = ("verified", "refused")
@@ -92,7 +93,9 @@ def review_batch(state: PartnerState, command: ReviewBatch, context: Context) ->
     )
     events, after = reviewed(state, order, batch, verdict, context)
     events += follow(state, order, {batch.id: after}, verdict, context)
-    waits_for = [level for level in context.after(order).review_levels if str(level) not in after.levels]
+    waits_for = [
+        level for level in after_of(state, order, context).review_levels if str(level) not in after.levels
+    ]
     open_levels = waits_for if after.state == "reported" else []
     return Decision(events, {"batch": after.state, "verified": after.verified, "waits_for": open_levels})
 
@@ -102,7 +105,7 @@ def standing_of(state: PartnerState, order: PlantingOrder, batch: Batch, context
     known = state.standings.get(batch.id)
     if known is not None:
         return replace(known, levels=dict(known.levels))
-    share = context.after(order).own_share_pct
+    share = after_of(state, order, context).own_share_pct
     return Standing(batch.id, order.id, "reported", 0, share, 0, 0, None, 0)
 
 
@@ -114,7 +117,7 @@ def reviewed(
     if standing.state in DECIDED:
         raise Rejected("batch_decided", batch=batch.id, state=standing.state)
     _check_reviewer(order, batch, standing, verdict)
-    now, terms = context.now, context.after(order)
+    now, terms = context.now, after_of(state, order, context)
     standing.reviews += 1
     standing.fields, standing.reasons, standing.fix_by_at = [], [], None
     review = _row(batch, order, standing, verdict, now)
@@ -125,7 +128,7 @@ def reviewed(
             standing.fields, standing.reasons = list(verdict.fields), list(verdict.reasons)
             standing.fix_by_at = now + terms.fix_ms
         return [a.BatchReviewed(review, standing)], standing
-    check_batch(batch, verdict.trees, context.partner_terms(order.partner).evidence_min)
+    check_batch(batch, verdict.trees, order_terms(state, order, context).evidence_min)
     standing.state = "reported"
     standing.levels[str(verdict.level)] = [verdict.reviewer, verdict.trees, now]
     if any(str(level) not in standing.levels for level in terms.review_levels):
@@ -141,7 +144,7 @@ def follow(
     context: Context,
 ) -> list[object]:
     """What a verdict does to the order, given the standings that it leaves. Raises `nothing_verified`."""
-    terms, now = context.partner_terms(order.partner), context.now
+    terms, now = order_terms(state, order, context), context.now
     if verdict.verdict != "verified":
         moved_to = "needs_info" if verdict.verdict == "needs_info" else "in_planting"
         ask = {"order": order.id, "needs_info": verdict.note[:500]}
@@ -182,7 +185,7 @@ def _agreed(
 ) -> list[object]:
     """All levels have spoken: the smallest figure is verified, its trees claim it, the others wait again."""
     now = context.now
-    levels = context.after(order).review_levels
+    levels = after_of(state, order, context).review_levels
     found = min(int(standing.levels[str(level)][1]) for level in levels)
     standing.state, standing.verified = ("verified" if found else "refused"), found
     ours = found * standing.own_share_pct // 100

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.core.state import Shelf, ShelfKind
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
+from partners.core.after_rows import AFTER_SHELVES, AfterState
 from partners.core.after_terms import AfterTerms
 from partners.core.evidence_rows import (
     EVIDENCE_SHELVES,
@@ -19,14 +20,27 @@ from partners.core.evidence_rows import (
     SiteOutline,
 )
 from partners.core.evidence_rules import EvidenceRules
-from partners.core.records import AFTER_SHELVES, AfterState
+from partners.core.records.rows import (
+    RECORD_SHELVES,
+    Agreement,
+    Allocation,
+    Contact,
+    Partner,
+    Performance,
+    Quota,
+    Site,
+    SiteVersion,
+    SpeciesOffer,
+)
 
 PARTNER_TEXT_CHARACTERS_MAX = 200
-ORDER_TREES_MAX = 1000
+ORDER_TREES_MAX = 5_000
+ALLOCATED_TREES_MAX = 1000  # by one command: more would keep everybody else waiting
 REPORT_BATCHES_MAX = 100
 BATCH_EVIDENCE_MAX = 50
 
-OPEN_STATES = ("submitted", "accepted", "in_planting", "planted", "needs_info")
+ORDER_KINDS = ("standard", "replacement", "test")
+OPEN_STATES = ("draft", "submitted", "accepted", "in_planting", "planted", "needs_info")
 WATCHED_STATES = ("verified", "monitoring", "replanting")
 ENDED_STATES = ("rejected", "expired", "cancelled", "completed", "closed_short")
 
@@ -36,12 +50,13 @@ ENDED_STATES = ("rejected", "expired", "cancelled", "completed", "closed_short")
 
 @dataclass(slots=True)
 class TreeUnit:
-    """One redeemed tree on its way to the ground: pledged, ordered, confirmed, planted, verified, established; or
-    withdrawn.
+    """One redeemed tree on its way to the ground: pledged, allocated, ordered, confirmed, planted, verified,
+    established. Side moves: back to pledged, or withdrawn (its energy went back, or its claim was written down).
 
-    `programme` is what was redeemed, `route` the programme that is asked to plant it; they differ after a
-    re-route. `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
-    `declined` names each `partner/season` that has given it back.
+    `programme` is what was redeemed, `route` the programme whose species and region it is planted by.
+    `waits_from_at`: since when it waits for an order (may lie ahead: not before then).
+    `declined` names each `partner/season` that has given it back. `unplaced_at`: since when there is no place
+    for it, None while there may be one; its energy goes back at `back_at` (None: never by itself).
     """
 
     id: int
@@ -55,6 +70,9 @@ class TreeUnit:
     note: str
     fact_at: int
     declined: list[str] = field(default_factory=list)
+    line_id: str | None = None
+    unplaced_at: int | None = None
+    back_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +81,9 @@ class PlantingOrder:
     empty.
 
     `due_at`: when the follow-up has something to do next; None once it has ended. `said_at`: the newest
-    instant, by the partner's own clock, of a report that moved it.
+    instant, by the partner's own clock, of a report that moved it. `agreement`: the version under which it was
+    made, empty for orders older than agreements. `payload_hash` (SHA-256) freezes what was asked. `programme` is
+    that of its first line. `cancel_asked_by`: who asks to cancel it after acceptance (operator, partner).
     """
 
     id: int
@@ -87,6 +107,10 @@ class PlantingOrder:
     said_at: int
     lines: list[str] = field(default_factory=list)
     difference: dict[str, Any] = field(default_factory=dict)
+    kind: str = "standard"
+    agreement: str = ""
+    payload_hash: str = ""
+    cancel_asked_by: str = ""
 
 
 @dataclass(slots=True)
@@ -94,7 +118,9 @@ class OrderLine:
     """One species on one site of an order, with its four counters: verified ≤ reported ≤ accepted +
     tolerance ≤ …
 
-    `units` are the trees that it stands for, first come first; a released unit leaves the list.
+    `units` are the trees that it stands for, first come first; a released unit leaves the list. `quota` is where
+    its trees are counted; empty for lines that stand for no tree (test) and those older than quotas. `programme` is
+    that of all its trees; empty for a test.
     """
 
     id: str
@@ -111,6 +137,8 @@ class OrderLine:
     verified: int
     units: list[int] = field(default_factory=list)
     batches: list[str] = field(default_factory=list)
+    quota: str = ""
+    programme: str = ""
 
 
 @dataclass(slots=True)
@@ -206,6 +234,7 @@ PARTNER_SHELVES = (
     ShelfKind("inbox", InboxMessage, ("partner", "message")),
     *AFTER_SHELVES,
     *EVIDENCE_SHELVES,
+    *RECORD_SHELVES,
 )
 
 
@@ -224,6 +253,15 @@ class PartnerState(AfterState):
     site_outlines: Shelf[str, SiteOutline]
     planted_places: Shelf[str, PlantedPlace]
     assessments: Shelf[str, Assessment]
+    partner_records: Shelf[str, Partner]
+    performances: Shelf[str, Performance]
+    quotas: Shelf[str, Quota]
+    contacts: Shelf[tuple[str, str, int], Contact]
+    agreements: Shelf[str, Agreement]
+    sites: Shelf[str, Site]
+    site_versions: Shelf[str, SiteVersion]
+    species_offers: Shelf[str, SpeciesOffer]
+    allocations: Shelf[int, Allocation]
 
 
 # --- terms ----------------------------------------------------------------------------------------
@@ -245,7 +283,9 @@ class PartnerTerms:
 
     `retry_ms`: the waits after each failed attempt; `resendable`: a repeated request with our key has one
     effect. `evidence`: by what its evidence is judged, None: not at all; `files_required`: files that it names must
-    be uploaded here.
+    be uploaded here. Timers and figures are those of the agreement, where there is one
+    (`records.agreed.with_agreement`).
+    `is_live`: what it plants is real, so that nothing may be tried out on it; `lines_max`: lines in one order.
     """
 
     partner: str
@@ -264,11 +304,20 @@ class PartnerTerms:
     after: AfterTerms = field(default_factory=AfterTerms)
     evidence: EvidenceRules | None = None
     files_required: bool = False
+    is_live: bool = True
+    lines_max: int = 1
+    hold_ms: int = 45 * DAY_MS
+    report_overdue_ms: int = 30 * DAY_MS
+    report_escalate_ms: int = 45 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What holds for a programme: with whom, what, where, when, at what price, and how trees are batched."""
+    """What users are offered by a programme: by whom, what, where, for how much; and how trees are batched.
+
+    On what terms it is planted is said by the partner's agreement. `energy_back_ms`: how long a tree without a
+    place waits before its energy goes back; None: it waits on.
+    """
 
     programme: str
     with_partner: PartnerTerms
@@ -282,6 +331,7 @@ class Terms:
     maximum_wait_ms: int
     seasons: tuple[Season, ...]
     rainfall: str = ""
+    energy_back_ms: int | None = None
 
     @property
     def partner(self) -> str:
@@ -317,6 +367,19 @@ class BatchShown:
     site: str
     evidence: tuple[EvidenceShown, ...] = ()
     planters: int | None = None
+    line_no: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LineSaid:
+    """What a partner says of one line of an order that has several; None where it does not say."""
+
+    line_no: int
+    accepted: int | None = None
+    ordered: int | None = None
+    species: str | None = None
+    unit_price_minor: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +388,7 @@ class PartnerReport:
 
     `state`: received, accepted, rejected, in_planting, planted or cancelled. The echo (`ordered`, `species`,
     `unit_price_minor`, `currency`) is what the partner believes it was asked; None where it does not say.
+    For an order of several lines, `lines` says all this of each; what is accepted must be said of every line.
     """
 
     order: int
@@ -339,6 +403,7 @@ class PartnerReport:
     currency: str | None = None
     batches: tuple[BatchShown, ...] = ()
     by: str = ""  # the person at the partner who says so, where it tells
+    lines: tuple[LineSaid, ...] = ()
 
 
 def line_id(order: int, line_no: int = 1) -> str:

@@ -1,7 +1,7 @@
 """The money of orders in double entry: held, committed, payable, paid, or back with the funder; to the cent.
 
 Every entry moves an amount from the credited to the debited account, in one currency. `funds` (the funder's
-commitment) and `exchange` (where currencies differ) keep no balance; the others are kept per order and commitment,
+commitment) and `exchange` (where currencies differ) keep no balance; the others are kept per line and commitment,
 each at or above zero, so nothing is ever paid that was not committed. Rounding: a part of an amount is rounded down,
 what is held in another currency up; an amount is split by largest remainder, ties to the older commitment.
 """
@@ -23,12 +23,13 @@ from partners.core.after_commands import (
     ReturnBudget,
     WriteOffBudget,
 )
+from partners.core.after_rows import BudgetEntry, MilestoneDue, OrderFund
 from partners.core.after_terms import Rate
 from partners.core.context import Context
 from partners.core.funding import cost_minor, is_covered
-from partners.core.model import PartnerState, PlantingOrder
+from partners.core.guards import after_of
+from partners.core.model import OrderLine, PartnerState, PlantingOrder, line_id
 from partners.core.orders import the_order
-from partners.core.records import BudgetEntry, MilestoneDue, OrderFund
 
 BALANCES: Mapping[str, str] = {
     "held": "held_minor",
@@ -87,7 +88,7 @@ def hold_budget(state: PartnerState, command: HoldBudget, context: Context) -> D
                 assert funding is not None
                 counted[funding.commitment, funding.currency] += 1
         holds = _holds(counted, line.unit_price_minor, line.currency, order.partner, context)
-        events += [_held(order, hold, line.unit_price_minor, line.currency, context.now) for hold in holds]
+        events += [_held(order, line, hold, context.now) for hold in holds]
     return Decision(events)
 
 
@@ -96,7 +97,7 @@ def commit_budget(state: PartnerState, command: CommitBudget, context: Context) 
     order, line = the_order(state, command.order), state.order_lines[command.line]
     taken = _by_commitment(line.units[: line.accepted], context)
     events: list[object] = []
-    for fund in funds_of(state, order):
+    for fund in funds_of(state, order, line.id):
         trees = min(taken.get(fund.commitment_id, 0), fund.held_trees)
         if trees:
             book = Book(fund, context.now, "accepted")
@@ -109,7 +110,7 @@ def return_budget(state: PartnerState, command: ReturnBudget, context: Context) 
     """The money of trees that left the order: what is held or not yet invoiced goes back, what was paid is owed."""
     order, gone = the_order(state, command.order), _by_commitment(command.units, context)
     events: list[object] = []
-    for fund in funds_of(state, order):
+    for fund in funds_of(state, order, command.line or line_id(order.id)):
         trees = gone.get(fund.commitment_id, 0)
         if trees:
             book = Book(fund, context.now, command.reason)
@@ -142,7 +143,7 @@ def reach_milestone(state: PartnerState, command: ReachMilestone, context: Conte
     done = {due.milestone: due.amount_minor for due in state.milestones.where("order_id", order.id)}
     events: list[object] = []
     share_pct = 0
-    for milestone in context.after(order).milestones if funds else ():
+    for milestone in after_of(state, order, context).milestones if funds else ():
         is_reached = milestone.trigger == command.trigger or command.trigger == "completed"
         if milestone.id not in done and is_reached:
             done[milestone.id] = max(0, price * (share_pct + milestone.pct) // 100 - sum(done.values()))
@@ -200,6 +201,7 @@ class Book:
         self.entries.append(
             BudgetEntry(
                 id=f"{fund.id}/{fund.entries}",
+                fund_id=fund.id,
                 order_id=fund.order_id,
                 commitment_id=fund.commitment_id,
                 partner=fund.partner,
@@ -281,9 +283,9 @@ class Book:
 # --- small parts ----------------------------------------------------------------------------------
 
 
-def fund_id(order: int, commitment: int) -> str:
-    """The id of what a commitment has to do with an order."""
-    return f"{order}/{commitment}"
+def fund_id(line: str, commitment: int) -> str:
+    """The id of what a commitment has to do with a line of an order."""
+    return f"{line}/{commitment}"
 
 
 def milestone_id(order: int, milestone: str) -> str:
@@ -291,9 +293,14 @@ def milestone_id(order: int, milestone: str) -> str:
     return f"{order}/{milestone}"
 
 
-def funds_of(state: PartnerState, order: PlantingOrder) -> list[OrderFund]:
-    """The order's funds, older commitments first."""
-    return sorted(state.order_funds.where("order_id", order.id), key=lambda fund: fund.commitment_id)
+def funds_of(state: PartnerState, order: PlantingOrder, line: str = "") -> list[OrderFund]:
+    """The funds of the order or of one of its lines, older commitments first."""
+    found = [
+        fund
+        for fund in state.order_funds.where("order_id", order.id)
+        if not line or fund.id == fund_id(line, fund.commitment_id)
+    ]
+    return sorted(found, key=lambda fund: (fund.commitment_id, fund.id))
 
 
 def split(amount: int, weights: Sequence[int]) -> list[int]:
@@ -318,16 +325,16 @@ def _holds(
     return holds
 
 
-def _held(order: PlantingOrder, hold: Hold, price_minor: int, currency: str, now: int) -> a.MoneyMoved:
+def _held(order: PlantingOrder, line: OrderLine, hold: Hold, now: int) -> a.MoneyMoved:
     snapshot = {} if hold.rate is None else _snapshot(hold.rate)
     fund = OrderFund(
-        id=fund_id(order.id, hold.commitment),
+        id=fund_id(line.id, hold.commitment),
         order_id=order.id,
         commitment_id=hold.commitment,
         partner=order.partner,
         currency=hold.currency,
-        price_currency=currency,
-        price_minor=price_minor,
+        price_currency=line.currency,
+        price_minor=line.unit_price_minor,
         held_trees=hold.trees,
         trees=0,
         held_minor=0,

@@ -6,6 +6,7 @@ stops the order for a person. Nothing here verifies a tree.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -15,10 +16,19 @@ from engine.core.units import DAY_MS, SECOND_MS
 from partners.core import events as e
 from partners.core.after_events import FixesDeferred
 from partners.core.allocate import give_back
-from partners.core.commands import CancelOrder, FollowUpOrder, HoldOrder, RecordReport, ResumeOrder
+from partners.core.commands import (
+    CancelOrder,
+    FollowUpOrder,
+    HoldOrder,
+    RecheckOrder,
+    RecordReport,
+    ResumeOrder,
+)
 from partners.core.context import Context
 from partners.core.deliveries import delivery_id, queue, withdraw
+from partners.core.drafts import follow_draft
 from partners.core.evidence import assess_report
+from partners.core.guards import order_terms, stop_of
 from partners.core.model import (
     BATCH_EVIDENCE_MAX,
     ENDED_STATES,
@@ -27,6 +37,7 @@ from partners.core.model import (
     Batch,
     BatchShown,
     Evidence,
+    LineSaid,
     OrderLine,
     PartnerReport,
     PartnerState,
@@ -37,7 +48,14 @@ from partners.core.model import (
 
 ACCEPTING = ("accepted", "in_planting", "planted")
 REPORT_STATES = ("received", *ACCEPTING, "rejected", "cancelled")
-REPORT_OVERDUE_MS = 30 * DAY_MS
+STANDING_HOLDS = (
+    "partner_applied",
+    "partner_vetting",
+    "partner_suspended",
+    "partner_left",
+    "document_expired",
+)
+HELD_BY_DISPUTE = "dispute"
 
 
 def record_report(state: PartnerState, command: RecordReport, context: Context) -> Decision:
@@ -63,30 +81,39 @@ def report_events(
     state: PartnerState, order: PlantingOrder, report: PartnerReport, context: Context
 ) -> list[object]:
     """What a report changes: each step from where the order stands to where the partner says it stands."""
-    line = state.order_lines[order.lines[0]]
-    _check_shape(report)
+    lines = lines_of(state, order)
+    _check_shape(report, lines)
     if order.state in (*WATCHED_STATES, *ENDED_STATES):
-        return _after_the_end(order, line, report)
-    if order.held:
+        return _after_the_end(order, lines, report)
+    if order.held and not _consents(order, report):
         raise Rejected("order_held", order=order.id, reason=order.held)
-    difference = _difference(state, order, line, report)
+    difference = _difference(state, order, lines, report)
     if difference:
         return [e.OrderHeld(order.id, "answer_differs", context.now, difference)]
-    if report.state == "rejected" or (report.state in ACCEPTING and report.accepted == 0):
-        return _rejected(state, order, line, report, context)
+    if report.state == "rejected" or (report.state in ACCEPTING and _accepts_nothing(lines, report)):
+        return _rejected(state, order, lines, report, context)
     if report.state == "cancelled":
-        return _cancelled_by_partner(state, order, line, report, context)
-    return _forward(state, order, line, report, context)
+        return _cancelled_by_partner(state, order, lines, report, context)
+    return _forward(state, order, lines, report, context)
 
 
 def follow_up(state: PartnerState, command: FollowUpOrder, context: Context) -> Decision:
-    """Poll, remind, escalate or expire, each computed from now; early or repeated calls change nothing."""
+    """Poll, remind, escalate or expire, each computed from now; early or repeated calls change nothing.
+
+    While the partner may not be asked, the order is held instead, from when that began.
+    """
     order = the_order(state, command.order)
     if order.due_at is None or order.held or context.now < order.due_at:
         return Decision([], {"state": order.state})
+    held = stopped(state, order, context)
+    if held is not None:
+        return held
+    if order.state == "draft":
+        made, moved_to = follow_draft(state, order, context, give_back)
+        return Decision(made, {"state": moved_to})
     if order.state == "submitted" and context.now >= order.expires_at:
         return Decision(_expired(state, order, context), {"state": "expired"})
-    terms = context.partner_terms(order.partner)
+    terms = order_terms(state, order, context)
     reminders, escalated_at = _raised(order, terms, context.now)
     if escalated_at is None and _fix_overdue(state, order, context.now):
         escalated_at = context.now
@@ -103,19 +130,33 @@ def follow_up(state: PartnerState, command: FollowUpOrder, context: Context) -> 
 
 
 def cancel_order(state: PartnerState, command: CancelOrder, context: Context) -> Decision:
-    """Withdraw an order of which nothing is reported. Raises `unknown_order`, `order_ended`,
-    `already_reported`."""
+    """Withdraw an order of which nothing is reported; an accepted one only when both sides agree.
+
+    Raises `unknown_order`, `order_ended`, `already_reported`.
+    """
     order = the_order(state, command.order)
-    line = state.order_lines[order.lines[0]]
+    lines = lines_of(state, order)
     if order.state in (*WATCHED_STATES, *ENDED_STATES):
         raise Rejected("order_ended", order=order.id, state=order.state)
-    if line.reported or order.state not in ("submitted", "accepted"):
-        raise Rejected("already_reported", order=order.id, reported=line.reported)
-    events: list[object] = [e.OrderMoved(order.id, "cancelled", command.reason, None, context.now)]
+    reported = sum(line.reported for line in lines)
+    if reported or order.state not in ("draft", "submitted", "accepted"):
+        raise Rejected("already_reported", order=order.id, reported=reported)
+    partner_asks = order.cancel_asked_by == "partner" or order.held == "partner_asks_to_cancel"
+    if order.state == "accepted" and not partner_asks and not command.consent:
+        if order.cancel_asked_by:
+            return Decision([], {"state": order.state, "asked": order.cancel_asked_by})
+        asked = e.CancelAsked(order.id, "operator", command.reason, context.now)
+        terms = order_terms(state, order, context)
+        payload = {"order": order.id, "reason": command.reason, "consent": True}
+        request = queue("cancel", order, terms.resendable, context.now, payload)
+        return Decision([asked, e.DeliveryQueued(request)], {"state": order.state, "asked": "operator"})
+    reason = f"{command.reason} ({command.consent})" if command.consent else command.reason
+    events: list[object] = [e.OrderMoved(order.id, "cancelled", reason, None, context.now)]
     events += give_back(
-        line.units, state, order.partner, order.season, order.id, "cancelled", context, declined=False
+        units_of(lines), state, order.partner, order.season, order.id, "cancelled", context, declined=False
     )
-    events += withdraw(state, order, command.reason, context)
+    if order.state != "draft":
+        events += withdraw(state, order, command.reason, context)
     return Decision(events, {"state": "cancelled"})
 
 
@@ -132,27 +173,81 @@ def hold_order(state: PartnerState, command: HoldOrder, context: Context) -> Dec
 
 
 def resume_order(state: PartnerState, command: ResumeOrder, context: Context) -> Decision:
-    """Let a held order go on, its deadlines moved by the time of the hold. Raises `unknown_order`, `order_held`
-    (a dispute waits for its decision)."""
+    """Let a held order go on, its deadlines moved by the time of the hold.
+
+    Raises `unknown_order`, `partner_blocked` (the partner may not be asked now), `order_held` (a dispute waits for
+    its decision).
+    """
     order = the_order(state, command.order)
-    if any(dispute.state != "decided" for dispute in state.disputes.where("order_id", order.id)):
-        raise Rejected("order_held", order=order.id, reason="dispute")
+    stop = stop_of(state, order, context)
+    if order.held and stop is not None:
+        raise Rejected("partner_blocked", partner=order.partner, reason=stop[0])
+    if has_open_dispute(state, order):
+        raise Rejected("order_held", order=order.id, reason=HELD_BY_DISPUTE)
     return Decision(resumed(state, order, context), {"state": order.state})
 
 
 def resumed(state: PartnerState, order: PlantingOrder, context: Context) -> list[object]:
-    """What the end of a hold changes; nothing where there is none."""
+    """What the end of a hold changes; nothing where there is none. While the partner may not be asked, the hold goes
+    on for that reason."""
     if not order.held or order.held_at is None:
         return []
+    stop = stop_of(state, order, context)
+    if stop is not None:
+        return [] if stop[0] == order.held else [e.OrderHeld(order.id, stop[0], order.held_at)]
     moved_ms = context.now - order.held_at
     asked = [
         name
-        for line in order.lines
-        for name in state.order_lines[line].batches
+        for line in lines_of(state, order)
+        for name in line.batches
         if (standing := state.standings.get(name)) is not None and standing.fix_by_at is not None
     ]
     events: list[object] = [e.OrderResumed(order.id, order.expires_at + moved_ms, context.now, context.now)]
     return [*events, FixesDeferred(tuple(asked), moved_ms)] if asked else events
+
+
+def recheck_order(state: PartnerState, command: RecheckOrder, context: Context) -> Decision:
+    """Hold an order that has not ended while its partner may not be asked; let it go on, deadlines moved, when it may
+    again.
+
+    A hold for another reason stays as it is. Raises `unknown_order`.
+    """
+    order = the_order(state, command.order)
+    stop = stop_of(state, order, context)
+    if order.state in ENDED_STATES or (order.held and not is_standing_hold(order.held)):
+        return Decision([], {"state": order.state, "held": order.held})
+    if stop is not None:
+        return _stopped(order, stop, context) if stop[0] != order.held else Decision([], {"held": order.held})
+    if not order.held or order.held_at is None:
+        return Decision([], {"state": order.state, "held": ""})
+    if has_open_dispute(state, order):  # raised meanwhile: the hold goes on, for another reason
+        held = e.OrderHeld(order.id, HELD_BY_DISPUTE, order.held_at)
+        return Decision([held], {"state": order.state, "held": HELD_BY_DISPUTE})
+    return Decision(resumed(state, order, context), {"state": order.state, "held": ""})
+
+
+def has_open_dispute(state: PartnerState, order: PlantingOrder) -> bool:
+    """Whether somebody still waits for a decision."""
+    return any(one.state != "decided" for one in state.disputes.where("order_id", order.id))
+
+
+def is_standing_hold(reason: str) -> bool:
+    """Whether an order is held because of how its partner stands, so that it goes on by itself."""
+    return reason in STANDING_HOLDS
+
+
+def stopped(state: PartnerState, order: PlantingOrder, context: Context) -> Decision | None:
+    """The hold of an order whose partner may not be asked now; None where it may."""
+    stop = stop_of(state, order, context)
+    return _stopped(order, stop, context) if stop is not None else None
+
+
+def _stopped(order: PlantingOrder, stop: tuple[str, int], context: Context) -> Decision:
+    """Timers stand still from when the partner could not be asked any more, however late that is noticed."""
+    reason, since_at = stop
+    began_at = order.held_at if order.held and order.held_at is not None else since_at
+    held_at = min(context.now, max(began_at, order.submitted_at))
+    return Decision([e.OrderHeld(order.id, reason, held_at)], {"state": order.state, "held": reason})
 
 
 def the_order(state: PartnerState, number: int) -> PlantingOrder:
@@ -163,12 +258,49 @@ def the_order(state: PartnerState, number: int) -> PlantingOrder:
     return order
 
 
+def lines_of(state: PartnerState, order: PlantingOrder) -> list[OrderLine]:
+    """The order's lines, by number."""
+    return [state.order_lines[name] for name in order.lines]
+
+
+def units_of(lines: Sequence[OrderLine]) -> list[int]:
+    """The trees of all lines."""
+    return [number for line in lines for number in line.units]
+
+
 # --- what a report means --------------------------------------------------------------------------
 
 
-def _check_shape(report: PartnerReport) -> None:
+def _said(report: PartnerReport, line_no: int) -> LineSaid:
+    """What the report says of a line: by its number, or, for an order of one line, as a whole."""
+    for said in report.lines:
+        if said.line_no == line_no:
+            return said
+    if report.lines or line_no > 1:
+        return LineSaid(line_no)
+    return LineSaid(
+        1, report.accepted, report.ordered, report.species, report.unit_price_minor, report.currency
+    )
+
+
+def _accepts_nothing(lines: Sequence[OrderLine], report: PartnerReport) -> bool:
+    return all(_said(report, line_no).accepted == 0 for line_no in range(1, len(lines) + 1))
+
+
+def _consents(order: PlantingOrder, report: PartnerReport) -> bool:
+    """A partner that is held only because it is suspended may still agree to end the order."""
+    return is_standing_hold(order.held) and order.cancel_asked_by != "" and report.state == "cancelled"
+
+
+def _check_shape(report: PartnerReport, lines: Sequence[OrderLine]) -> None:
     if report.state not in REPORT_STATES:
         raise Rejected("bad_request", state=report.state)
+    named = [said.line_no for said in report.lines]
+    if len(set(named)) < len(named) or not set(named) <= set(range(1, len(lines) + 1)):
+        raise Rejected("bad_request", line_no=max(named, key=named.count), lines=len(lines))
+    for shown in report.batches:
+        if not 1 <= shown.line_no <= len(lines):
+            raise Rejected("bad_request", report_no=shown.report_no, line_no=shown.line_no, lines=len(lines))
     if len(report.batches) > REPORT_BATCHES_MAX:
         raise Rejected("bad_request", batches_max=REPORT_BATCHES_MAX)
     numbers = [shown.report_no for shown in report.batches]
@@ -188,9 +320,10 @@ def _check_day(on: str, report_no: str) -> None:
         raise Rejected("bad_request", report_no=report_no, problem=str(problem)) from None
 
 
-def _after_the_end(order: PlantingOrder, line: OrderLine, report: PartnerReport) -> list[object]:
+def _after_the_end(order: PlantingOrder, lines: Sequence[OrderLine], report: PartnerReport) -> list[object]:
     """An echo of what is known is harmless; anything new about an ended order is refused."""
-    known = {batch_id(order.id, shown.report_no) for shown in report.batches} <= set(line.batches)
+    had = {name for line in lines for name in line.batches}
+    known = {batch_id(order.id, shown.report_no) for shown in report.batches} <= had
     was_verified = order.state in (*WATCHED_STATES, "completed", "closed_short")
     if was_verified and known and report.state in (*ACCEPTING, "received"):
         return []
@@ -200,120 +333,181 @@ def _after_the_end(order: PlantingOrder, line: OrderLine, report: PartnerReport)
 
 
 def _difference(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport
+    state: PartnerState, order: PlantingOrder, lines: Sequence[OrderLine], report: PartnerReport
 ) -> dict[str, Any]:
     """Where the answer is not what was asked or said before: {what: [ours, theirs]}."""
+    theirs_ref = report.external_ref if order.external_ref else ""
+    found: dict[str, Any] = {}
+    if theirs_ref and theirs_ref != order.external_ref:
+        found["external_ref"] = [order.external_ref, theirs_ref]
+    for line_no, line in enumerate(lines, 1):
+        said = _said(report, line_no)
+        differs = _echo_that_differs(line, said) | _amounts_that_differ(state, order, line, line_no, report)
+        mark = f"line {line_no}: " if len(lines) > 1 else ""
+        found |= {f"{mark}{name}": values for name, values in differs.items()}
+    return found
+
+
+def _echo_that_differs(line: OrderLine, said: LineSaid) -> dict[str, Any]:
     theirs: dict[str, tuple[Any, Any]] = {
-        "ordered": (line.ordered, report.ordered),
-        "species": (line.species, report.species),
-        "unit_price_minor": (line.unit_price_minor, report.unit_price_minor),
-        "currency": (line.currency, report.currency),
-        "external_ref": (order.external_ref, report.external_ref if order.external_ref else None),
+        "ordered": (line.ordered, said.ordered),
+        "species": (line.species, said.species),
+        "unit_price_minor": (line.unit_price_minor, said.unit_price_minor),
+        "currency": (line.currency, said.currency),
     }
-    found = {
+    return {
         name: [ours, their]
         for name, (ours, their) in theirs.items()
         if their is not None and their != "" and their != ours
     }
-    return found | _amounts_that_differ(state, order, line, report)
 
 
 def _amounts_that_differ(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport
+    state: PartnerState, order: PlantingOrder, line: OrderLine, line_no: int, report: PartnerReport
 ) -> dict[str, Any]:
-    if report.state not in ACCEPTING and not report.batches:
+    batches = [shown for shown in report.batches if shown.line_no == line_no]
+    accepted = _said(report, line_no).accepted
+    if report.state not in ACCEPTING and not batches:
         return {}
     if report.state not in ACCEPTING and order.state == "submitted":  # planted, but never accepted
-        return {"reported": [0, sum(shown.quantity for shown in report.batches)]}
-    if report.accepted is None or not 0 <= report.accepted <= line.ordered:
-        return {"accepted": [line.ordered, report.accepted]}
-    if order.state != "submitted" and report.accepted != line.accepted:
-        return {"accepted": [line.accepted, report.accepted]}
+        return {"reported": [0, sum(shown.quantity for shown in batches)]}
+    if accepted is None or not 0 <= accepted <= line.ordered:
+        return {"accepted": [line.ordered, accepted]}
+    if order.state != "submitted" and accepted != line.accepted:
+        return {"accepted": [line.accepted, accepted]}
     new = 0
-    for shown in report.batches:
+    for shown in batches:
         known = state.batches.get(batch_id(order.id, shown.report_no))
         if known is None:
             new += shown.quantity
-        elif (known.reported, known.planted_from_on, known.planted_to_on, known.site) != (
+        elif (
+            known.line_id,
+            known.reported,
+            known.planted_from_on,
+            known.planted_to_on,
+            known.site,
+        ) != (
+            line.id,
             shown.quantity,
             shown.planted_from_on,
             shown.planted_to_on,
             shown.site,
         ):
             return {f"batch {shown.report_no}": [known.reported, shown.quantity]}
-    most = report.accepted * (100 + line.tolerance_pct) // 100
+    most = accepted * (100 + line.tolerance_pct) // 100
     if line.reported + new > most:
         return {"reported": [most, line.reported + new]}
-    if report.state == "planted" and line.reported + new == 0:
-        return {"reported": [report.accepted, 0]}
+    if report.state == "planted" and accepted and line.reported + new == 0:
+        return {"reported": [accepted, 0]}
     return {}
 
 
 def _rejected(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
+    state: PartnerState,
+    order: PlantingOrder,
+    lines: Sequence[OrderLine],
+    report: PartnerReport,
+    context: Context,
 ) -> list[object]:
     if order.state != "submitted":
         return [e.OrderHeld(order.id, "rejected_after_acceptance", context.now, {"reason": report.reason})]
     why = "below_minimum" if order.below_minimum else "declined"
     return [
         e.OrderMoved(order.id, "rejected", report.reason, None, context.now, report.external_ref),
-        *give_back(line.units, state, order.partner, order.season, order.id, why, context),
+        *give_back(units_of(lines), state, order.partner, order.season, order.id, why, context),
     ]
 
 
 def _cancelled_by_partner(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
+    state: PartnerState,
+    order: PlantingOrder,
+    lines: Sequence[OrderLine],
+    report: PartnerReport,
+    context: Context,
 ) -> list[object]:
-    if order.state != "submitted":
-        return [e.OrderHeld(order.id, "partner_asks_to_cancel", context.now, {"reason": report.reason})]
+    agreed = order.cancel_asked_by == "operator"
+    if order.state != "submitted" and not agreed:
+        return [
+            e.CancelAsked(order.id, "partner", report.reason, context.now),
+            e.OrderHeld(order.id, "partner_asks_to_cancel", context.now, {"reason": report.reason}),
+        ]
+    if any(line.reported for line in lines):
+        return [e.OrderHeld(order.id, "cancelled_after_report", context.now, {"reason": report.reason})]
+    why = "cancelled" if agreed else "declined"
     return [
         e.OrderMoved(order.id, "cancelled", report.reason, None, context.now, report.external_ref),
-        *give_back(line.units, state, order.partner, order.season, order.id, "declined", context),
+        *give_back(
+            units_of(lines),
+            state,
+            order.partner,
+            order.season,
+            order.id,
+            why,
+            context,
+            declined=not agreed,
+        ),
     ]
 
 
 def _forward(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
+    state: PartnerState,
+    order: PlantingOrder,
+    lines: Sequence[OrderLine],
+    report: PartnerReport,
+    context: Context,
 ) -> list[object]:
     events: list[object] = []
-    at, units = order.state, list(line.units)
+    at, units = order.state, {line.id: list(line.units) for line in lines}
     if at == "submitted" and report.state in ACCEPTING:
-        events += _accepted(state, order, line, report, context)
-        at, units = "accepted", units[: report.accepted]
-    unplanted = [number for number in units if state.tree_units[number].batch_id is None]
-    new = [shown for shown in report.batches if batch_id(order.id, shown.report_no) not in line.batches]
+        for line_no, line in enumerate(lines, 1):
+            taken = _said(report, line_no).accepted or 0
+            events += _accepted(state, order, line, taken, context)
+            units[line.id] = units[line.id][:taken]
+        at = "accepted"
+        events.append(_moved(state, order, at, report, context))  # after its lines: what falls due is of all
+    unplanted = {
+        name: [number for number in numbers if state.tree_units[number].batch_id is None]
+        for name, numbers in units.items()
+    }
+    had = {name for line in lines for name in line.batches}
+    new = [shown for shown in report.batches if batch_id(order.id, shown.report_no) not in had]
     if new and at == "planted":
-        late = {"batches": [line.batches, [shown.report_no for shown in new]]}
+        late = {"batches": [sorted(had), [shown.report_no for shown in new]]}
         return [e.OrderHeld(order.id, "reported_after_planted", context.now, late)]
     if at == "accepted" and (new or report.state in ("in_planting", "planted")):
         at = "in_planting"
-        events.append(_moved(order, at, report, context))
+        events.append(_moved(state, order, at, report, context))
     seen: dict[str, str] = {}
     for shown in report.batches:
+        line = lines[shown.line_no - 1]
         if shown not in new:
             events += _more_evidence(state, order, line, shown, seen, context)
             continue
-        mine, unplanted = unplanted[: shown.quantity], unplanted[shown.quantity :]
+        free = unplanted[line.id]
+        mine, unplanted[line.id] = free[: shown.quantity], free[shown.quantity :]
         events += _batch(state, order, line, shown, mine, seen, context, report.by)
-    events += assess_report(state, order, line, report.batches, events, seen, context)
+    events += assess_report(state, order, lines, report.batches, events, seen, context)
     answered = at == "needs_info" and report.at > order.said_at
     if report.state == "planted" and (at == "in_planting" or answered):
-        events.append(_moved(order, "planted", report, context))
-        if unplanted:
-            events += give_back(unplanted, state, order.partner, order.season, order.id, "shortfall", context)
+        rest = [number for numbers in unplanted.values() for number in numbers]
+        if rest:
+            events += give_back(rest, state, order.partner, order.season, order.id, "shortfall", context)
+        events.append(_moved(state, order, "planted", report, context))
     if not events and report.external_ref and not order.external_ref:
-        events.append(_moved(order, order.state, report, context))
+        events.append(_moved(state, order, order.state, report, context))
     return events
 
 
 def _accepted(
-    state: PartnerState, order: PlantingOrder, line: OrderLine, report: PartnerReport, context: Context
+    state: PartnerState, order: PlantingOrder, line: OrderLine, taken: int, context: Context
 ) -> list[object]:
-    accepted = line.ordered if report.accepted is None else report.accepted
-    taken, left = line.units[:accepted], line.units[accepted:]
-    events: list[object] = [_moved(order, "accepted", report, context), e.LineAccepted(line.id, accepted)]
-    if taken:  # an order for what is to be replaced stands for no trees of its own
-        events.append(e.UnitsMoved(tuple(taken), "confirmed", context.now, order.season, order.id))
+    """The line's part of an acceptance. A line that stands for no tree (a test, a replacement) has only its count."""
+    kept, left = line.units[:taken], line.units[taken:]
+    events: list[object] = [e.LineAccepted(line.id, taken)]
+    if kept:
+        events.append(
+            e.UnitsMoved(tuple(kept), "confirmed", context.now, order.season, order.id, line=line.id)
+        )
     if left:
         events += give_back(left, state, order.partner, order.season, order.id, "declined", context)
     return events
@@ -348,7 +542,9 @@ def _batch(
     )
     events: list[object] = [e.BatchReported(order.id, batch, _fresh(state, name, shown, seen, context.now))]
     if units:
-        events.append(e.UnitsMoved(tuple(units), "planted", context.now, order.season, order.id, name))
+        events.append(
+            e.UnitsMoved(tuple(units), "planted", context.now, order.season, order.id, name, line=line.id)
+        )
     return events
 
 
@@ -413,10 +609,12 @@ def _shown_by(state: PartnerState, sha256: str, seen: dict[str, str]) -> str | N
     return known.batch_id if known is not None else seen.get(sha256)
 
 
-def _moved(order: PlantingOrder, state: str, report: PartnerReport, context: Context) -> e.OrderMoved:
-    terms = context.partner_terms(order.partner)
-    due_at = None if state == "planted" else context.now + terms.poll_ms
-    return e.OrderMoved(order.id, state, report.reason, due_at, context.now, report.external_ref, report.at)
+def _moved(
+    state: PartnerState, order: PlantingOrder, to: str, report: PartnerReport, context: Context
+) -> e.OrderMoved:
+    terms = order_terms(state, order, context)
+    due_at = None if to == "planted" else context.now + terms.poll_ms
+    return e.OrderMoved(order.id, to, report.reason, due_at, context.now, report.external_ref, report.at)
 
 
 def _state_after(order: PlantingOrder, events: list[object]) -> str:
@@ -439,7 +637,7 @@ def _raised(order: PlantingOrder, terms: PartnerTerms, now: int) -> tuple[int, i
         reminders = sum(waited_ms >= after_ms for after_ms in terms.reminders_ms)
         is_late = waited_ms >= terms.escalate_ms
     else:
-        reminders, is_late = order.reminders, now >= order.season_closes_at + REPORT_OVERDUE_MS
+        reminders, is_late = order.reminders, now >= order.season_closes_at + terms.report_overdue_ms
     return max(reminders, order.reminders), order.escalated_at or (now if is_late else None)
 
 
@@ -460,10 +658,10 @@ def _next_due(order: PlantingOrder, terms: PartnerTerms, now: int) -> int:
 
 
 def _expired(state: PartnerState, order: PlantingOrder, context: Context) -> list[object]:
-    line = state.order_lines[order.lines[0]]
+    units = units_of(lines_of(state, order))
     return [
         e.OrderMoved(order.id, "expired", "no answer in time", None, context.now),
-        *give_back(line.units, state, order.partner, order.season, order.id, "no_answer", context),
+        *give_back(units, state, order.partner, order.season, order.id, "no_answer", context),
         *withdraw(state, order, "no answer in time", context),
     ]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from partners.core import events as e
+from partners.core.after_rows import Standing
 from partners.core.commands import ReviewOrder
 from partners.core.context import Context
+from partners.core.guards import order_terms
 from partners.core.levels import DECIDED, VERDICTS, Verdict, check_batch, follow, reviewed
 from partners.core.model import Batch, PartnerState, PlantingOrder, Review
 from partners.core.orders import the_order
-from partners.core.records import Standing
 
 LEVEL = 2
 
@@ -27,7 +28,7 @@ def review_order(state: PartnerState, command: ReviewOrder, context: Context) ->
     batches = [state.batches[name] for name in names if not _is_decided(state, name)]
     found = {batch.id: 0 for batch in batches}
     if command.verdict == "verified":
-        found = _found(batches, command, context.partner_terms(order.partner).evidence_min)
+        found = _found(batches, command, order_terms(state, order, context).evidence_min)
         if not any(found.values()) and len(batches) == len(names):
             raise Rejected("nothing_verified", order=order.id)
     events: list[object] = []

@@ -13,12 +13,28 @@ def order_touches(state: PartnerState, number: int) -> Iterable[Touch]:
     """An order with all that hangs on it; more is named once its rows are loaded."""
     yield Touch("partner_orders", number)
     yield from (Touch("deliveries", deliveries.delivery_id(kind, number)) for kind in deliveries.KINDS)
+    order = state.partner_orders.get(number) if number in state.partner_orders else None
+    if order is not None:
+        yield from partner_touches(state, order.partner)
+    if order is not None and order.agreement:
+        yield Touch("agreements", order.agreement)
     for name in lines_of(state, number):
         yield Touch("order_lines", name)
         line = loaded_line(state, name)
         if line is not None:
+            if line.quota:
+                yield Touch("quotas", line.quota)
             yield from (Touch("tree_units", unit) for unit in line.units)
             yield from (Touch("batches", batch) for batch in line.batches)
+
+
+def partner_touches(state: PartnerState, name: str) -> Iterable[Touch]:
+    """What says whether a partner may be asked, and how it has fared."""
+    yield Touch("partner_records", name)
+    yield Touch("performances", name)
+    partner = state.partner_records.get(name) if name in state.partner_records else None
+    if partner is not None and partner.agreement:
+        yield Touch("agreements", partner.agreement)
 
 
 def batches_of(state: PartnerState, number: int) -> list[str]:

@@ -13,19 +13,29 @@ from engine.core.units import DAY_MS, SECOND_MS, local_instant
 from partners.core import after_events as a
 from partners.core import events as e
 from partners.core.after_commands import OrderReplacement
-from partners.core.allocate import sheet
+from partners.core.after_rows import Replacement, SurvivalAudit
 from partners.core.audits import planned
 from partners.core.claims import moved_claims
 from partners.core.context import Context
-from partners.core.deliveries import queue
-from partners.core.model import Batch, OrderLine, PartnerState, PlantingOrder, line_id
+from partners.core.drafts import new_order, submission
+from partners.core.guards import after_of, agreement_of, order_terms, stop_of
+from partners.core.model import (
+    WATCHED_STATES,
+    Batch,
+    OrderLine,
+    PartnerState,
+    PlantingOrder,
+    Season,
+    line_id,
+)
 from partners.core.orders import the_order
-from partners.core.records import Replacement, SurvivalAudit
+from partners.core.records.agreed import terms_of
 
-WATCHED_STATES = ("verified", "monitoring", "replanting")
 STANDING_STATES = (*WATCHED_STATES, "completed")
 FAILED_STATES = ("rejected", "expired", "cancelled", "closed_short")
 LOOK_AGAIN_MS = DAY_MS
+UNPAID = "replacement_unpaid"
+"""What is missing has to be paid for by somebody else than the partner, and nothing is set aside for it."""
 
 
 def follow_up(state: PartnerState, order: PlantingOrder, context: Context) -> Decision:
@@ -41,8 +51,9 @@ def follow_up(state: PartnerState, order: PlantingOrder, context: Context) -> De
     if order.state == "replanting" and not made and not _wants(state, order, settled):
         moved = e.OrderMoved(order.id, "monitoring", "replaced", context.now + LOOK_AGAIN_MS, context.now)
         return Decision([*events, moved], {"state": "monitoring"})
-    is_late = failed or bool(_overdue(state, order, context.now))
-    note = "replacement_failed" if failed else ("audit_overdue" if is_late else "")
+    is_unpaid = order.state == "replanting" and not _is_owed(state, order)
+    is_late = failed or is_unpaid or bool(_overdue(state, order, context.now))
+    note = "replacement_failed" if failed else (UNPAID if is_unpaid else ("audit_overdue" if is_late else ""))
     escalated_at = order.escalated_at or (context.now if is_late else None)
     due_at = _next_look(state, order, context.now)
     events.append(e.OrderFollowedUp(order.id, order.reminders, escalated_at, due_at, note, context.now))
@@ -52,7 +63,8 @@ def follow_up(state: PartnerState, order: PlantingOrder, context: Context) -> De
 def order_replacement(state: PartnerState, command: OrderReplacement, context: Context) -> Decision:
     """Ask once more for what an audit found missing, where the order for it came to nothing.
 
-    Raises `unknown_order`, `order_held`, `not_watched`, `unknown_audit`, `replacement_open`, `season_missing`.
+    Raises `unknown_order`, `order_held`, `not_watched`, `unknown_audit`, `replacement_open`, `partner_blocked`,
+    `not_ready` (the partner does not replace at its own cost), `season_missing`.
     """
     order = the_order(state, command.order)
     if order.held:
@@ -64,6 +76,11 @@ def order_replacement(state: PartnerState, command: OrderReplacement, context: C
         raise Rejected("unknown_audit", audit=command.audit)
     if any(one.state != "failed" for one in _for_audit(state, order, audit)):
         raise Rejected("replacement_open", audit=audit.id)
+    stop = stop_of(state, order, context)
+    if stop is not None:
+        raise Rejected("partner_blocked", partner=order.partner, reason=stop[0])
+    if not _is_owed(state, order):
+        raise Rejected("not_ready", order=order.id, guard=UNPAID)
     events = _replacement(state, order, audit, context)
     if not events:
         raise Rejected("season_missing", programme=order.programme)
@@ -75,9 +92,12 @@ def order_replacement(state: PartnerState, command: OrderReplacement, context: C
 
 def _open_watch(state: PartnerState, order: PlantingOrder, context: Context) -> Decision:
     """Counts are planned for every verified batch; without a plan for them there is no watch."""
-    terms, rainfall = context.after(order), context.rainfall(order)
+    if order.kind == "test":  # nobody's trees: there is nothing to watch over
+        ended = e.OrderMoved(order.id, "completed", "test_order", None, context.now)
+        return Decision([ended], {"state": "completed"})
+    terms, rainfall = after_of(state, order, context), context.rainfall
     audits = [
-        planned(order, batch, stage, terms, rainfall)
+        planned(order, batch, stage, terms, rainfall(state.order_lines[batch.line_id].programme))
         for batch in _verified(state, order)
         for stage in terms.stages
     ]
@@ -125,14 +145,14 @@ def _missing_orders(state: PartnerState, order: PlantingOrder, context: Context)
 def _replacement(
     state: PartnerState, order: PlantingOrder, audit: SurvivalAudit, context: Context
 ) -> list[object]:
-    """The child order, at no price: the partner makes good what it planted. None while no season takes orders."""
-    terms = context.terms.get(order.programme)
-    season = terms.season_for_orders(context.now) if terms is not None else None
-    if season is None:
+    """The child order, at no price and without a quota: the partner makes good what it planted. None while its
+    partner may not be asked, no season takes orders, or somebody else would have to pay for it."""
+    season = _season(state, order, context)
+    if season is None or not _is_owed(state, order) or stop_of(state, order, context) is not None:
         return []
-    batch, agreed, now = state.batches[audit.batch_id], context.partner_terms(order.partner), context.now
+    batch, agreed = state.batches[audit.batch_id], order_terms(state, order, context)
     missing = max(1, batch.verified - batch.verified * audit.alive // audit.n)
-    number, old = context.new_id(), state.order_lines[batch.line_id]
+    number, old, now = context.new_id(), state.order_lines[batch.line_id], context.now
     line = OrderLine(
         id=line_id(number),
         order_id=number,
@@ -146,35 +166,29 @@ def _replacement(
         accepted=0,
         reported=0,
         verified=0,
+        programme=old.programme,
     )
-    child = PlantingOrder(
-        id=number,
-        partner=order.partner,
-        programme=order.programme,
-        season=season.id,
-        season_opens_at=season.opens_at,
-        season_closes_at=season.closes_at,
-        state="submitted",
-        held="",
-        below_minimum=False,
-        external_ref="",
-        reason="",
-        submitted_at=now,
-        expires_at=now + agreed.expire_ms,
-        reminders=0,
-        escalated_at=None,
-        due_at=now + min(agreed.poll_ms, agreed.expire_ms),
-        held_at=None,
-        fact_at=now,
-        said_at=0,
-        lines=[line.id],
-    )
-    payload = {**sheet(child, line), "replaces": order.id}
+    child = new_order(number, order.partner, order.programme, season, order.agreement, now, now)
+    child.kind, child.lines = "replacement", [line.id]
     return [
-        e.OrderSubmitted(child, [line]),
+        *submission(state, child, [line], context, replaces=order.id),
         a.ReplacementOrdered(Replacement(number, order.id, batch.id, audit.id, missing, "open", now)),
-        e.DeliveryQueued(queue("submit", child, agreed.resendable, now, payload)),
     ]
+
+
+def _is_owed(state: PartnerState, order: PlantingOrder) -> bool:
+    """Whether the partner replaces at its own cost. Orders older than agreements are held to that."""
+    agreement = agreement_of(state, order)
+    return agreement is None or terms_of(agreement).replacement_pays == "partner"
+
+
+def _season(state: PartnerState, order: PlantingOrder, context: Context) -> Season | None:
+    """The next season that takes orders, by the order's agreement, else by its programme."""
+    agreement = agreement_of(state, order)
+    if agreement is not None:
+        return next(iter(terms_of(agreement).seasons_from(context.today())), None)
+    terms = context.terms.get(order.programme)
+    return terms.season_for_orders(context.now) if terms is not None else None
 
 
 def _moved_trees(state: PartnerState, order: PlantingOrder, row: Replacement, now: int) -> list[object]:

@@ -289,6 +289,7 @@ class BudgetEntries(SQLModel, table=True):
         Index("ix_budget_entries_order", "order_id"),
     )
     id: str = Field(sa_column=text(primary_key=True))
+    fund_id: str = Field(sa_column=text())
     order_id: int = Field(sa_column=whole())
     commitment_id: int = Field(sa_column=whole())
     partner: str = Field(sa_column=text())

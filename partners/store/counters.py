@@ -133,19 +133,22 @@ def _replanted(batch: _Batch) -> tuple[int, int, int]:
 
 
 async def _batches(reader: Reader, programme: str | None) -> list[_Batch]:
-    where, params = ("WHERE o.programme = ?", (programme,)) if programme is not None else ("", ())
+    where, params = ("AND l.programme = ?", (programme,)) if programme is not None else ("", ())
     rows = await reader.fetch(
-        f"""SELECT s.id, o.programme, s.verified, s.verified * s.own_share_pct / 100, s.written_down,
+        f"""SELECT s.id, l.programme, s.verified, s.verified * s.own_share_pct / 100, s.written_down,
                    COALESCE((SELECT max(r.at) FROM batch_reviews r WHERE r.batch_id = s.id), 0), p.batch_id
-            FROM standings s JOIN partner_orders o ON o.id = s.order_id
-            LEFT JOIN replacements p ON p.id = o.id {where} {"AND" if where else "WHERE"} s.state = 'verified'""",
+            FROM standings s JOIN batches b ON b.id = s.id JOIN order_lines l ON l.id = b.line_id
+            JOIN partner_orders o ON o.id = s.order_id LEFT JOIN replacements p ON p.id = o.id
+            WHERE s.state = 'verified' AND o.kind <> 'test' {where}""",
         *params,
     )
     batches = {row[0]: _Batch(*row) for row in rows}
     counts = await reader.fetch(
         f"""SELECT a.batch_id, a.n, a.alive, a.low_bp, a.high_bp, a.visited_on, a.done_at
-            FROM audits a JOIN partner_orders o ON o.id = a.order_id {where}
-            {"AND" if where else "WHERE"} a.verdict IN ('in_band', 'below_band') ORDER BY a.visited_on, a.done_at""",
+            FROM audits a JOIN batches b ON b.id = a.batch_id JOIN order_lines l ON l.id = b.line_id
+            JOIN partner_orders o ON o.id = a.order_id
+            WHERE a.verdict IN ('in_band', 'below_band') AND o.kind <> 'test' {where}
+            ORDER BY a.visited_on, a.done_at""",
         *params,
     )
     for name, counted, alive, low_bp, high_bp, on, at in counts:

@@ -9,10 +9,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.store.database import Reader
-from partners.core.model import Batch, Delivery, OrderLine, PlantingOrder, Review
+from partners.core.model import OPEN_STATES, WATCHED_STATES, Batch, Delivery, OrderLine, PlantingOrder, Review
+from partners.core.orders import STANDING_HOLDS
 
 DELIVERIES_MAX = 100
 ORDERS_MAX = 500
+QUOTAS_MAX = 200
+DRAFTS_MAX = 100
+UNITS_MAX = 1_000
 
 
 async def routes(reader: Reader) -> list[str]:
@@ -30,12 +34,71 @@ async def routes(reader: Reader) -> list[str]:
 
 async def units_waiting(reader: Reader, route: str, now: int, limit: int) -> list[int]:
     """Trees that wait for an order of a programme, first come first."""
+    rows = await units_after(reader, route, now, limit, (-1, -1))
+    return [number for number, _ in rows]
+
+
+async def units_after(
+    reader: Reader, route: str, now: int, limit: int, after: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """The next (tree, since when it waits) of a programme after one (since, tree), first come first."""
     rows = await reader.fetch(
-        "SELECT id FROM tree_units WHERE route = ? AND state = 'pledged' AND waits_from_at <= ?"
-        " ORDER BY waits_from_at, id LIMIT ?",
+        "SELECT id, waits_from_at FROM tree_units WHERE route = ? AND state = 'pledged'"
+        " AND waits_from_at <= ? AND (waits_from_at, id) > (?, ?) ORDER BY waits_from_at, id LIMIT ?",
         route,
         now,
+        *after,
         limit,
+    )
+    return [(number, since_at) for number, since_at in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What an allocation chooses among: quotas of a species whose season is not over, and open drafts."""
+
+    quotas: tuple[str, ...]
+    drafts: tuple[int, ...]
+
+
+async def places_for(reader: Reader, unit: int, now: int) -> Places:
+    """The places for a tree's species, as far as they may take orders, and the drafts that there are."""
+    quotas = await reader.fetch(
+        "SELECT q.id FROM quotas q JOIN trees t ON t.species = q.species"
+        " WHERE t.id = ? AND q.order_by_at >= ? ORDER BY q.order_by_at, q.id LIMIT ?",
+        unit,
+        now,
+        QUOTAS_MAX,
+    )
+    drafts = await reader.fetch(
+        "SELECT id FROM partner_orders WHERE state = 'draft' AND held = '' ORDER BY id LIMIT ?", DRAFTS_MAX
+    )
+    return Places(tuple(name for (name,) in quotas), tuple(number for (number,) in drafts))
+
+
+async def units_to_give_up(reader: Reader, now: int) -> list[int]:
+    """Trees that have waited for a place as long as they may, longest first."""
+    rows = await reader.fetch(
+        "SELECT id FROM tree_units WHERE back_at IS NOT NULL AND back_at <= ? ORDER BY back_at, id LIMIT ?",
+        now,
+        UNITS_MAX,
+    )
+    return [number for (number,) in rows]
+
+
+async def orders_to_recheck(reader: Reader, now: int) -> list[int]:
+    """Orders that have not ended whose partner's standing has changed: not held though it is blocked, or held for
+    that though it is not any more."""
+    rows = await reader.fetch(
+        "SELECT o.id FROM partner_orders o JOIN partner_records p ON p.id = o.partner"
+        " WHERE o.state IN ? AND ((o.held = '' AND (p.status <> 'active' OR p.documents_until_at <= ?))"
+        " OR (o.held IN ? AND p.status = 'active'"
+        " AND (p.documents_until_at IS NULL OR p.documents_until_at > ?))) ORDER BY o.id LIMIT ?",
+        [*OPEN_STATES, *WATCHED_STATES],
+        now,
+        list(STANDING_HOLDS),
+        now,
+        ORDERS_MAX,
     )
     return [number for (number,) in rows]
 
@@ -96,6 +159,9 @@ class TreeFacts:
     line_verified: int | None
     granularity: str | None
     site: str | None
+    unplaced_at: int | None
+    back_at: int | None
+    site_names: dict[str, str] | None
     batch: BatchFacts | None
 
 
@@ -104,17 +170,20 @@ async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
     rows = await reader.fetch(
         "SELECT u.id, u.programme, u.route, u.state, u.season, u.note, u.fact_at, o.partner, o.id, o.state,"
         " o.season_opens_at, o.season_closes_at, l.accepted, l.verified, l.granularity, l.site,"
+        " u.unplaced_at, u.back_at, s.name_zh, s.name_en,"
         " b.id, b.planted_from_on, b.planted_to_on, b.reported, b.verified, b.evidence"
         " FROM tree_units u LEFT JOIN partner_orders o ON o.id = u.order_id"
-        " LEFT JOIN order_lines l ON l.order_id = o.id LEFT JOIN batches b ON b.id = u.batch_id"
+        " LEFT JOIN order_lines l ON l.id = u.line_id LEFT JOIN sites s ON s.id = l.site"
+        " LEFT JOIN batches b ON b.id = u.batch_id"
         " WHERE u.id = ?",
         unit,
     )
     if not rows:
         return None
     row = rows[0]
-    batch = None if row[16] is None else BatchFacts(*row[16:21], evidence=len(json.loads(row[21])))
-    return TreeFacts(*row[:16], batch=batch)
+    batch = None if row[20] is None else BatchFacts(*row[20:25], evidence=len(json.loads(row[25])))
+    names = None if row[18] is None else {"zh": row[18] or row[19], "en": row[19] or row[18]}
+    return TreeFacts(*row[:18], site_names=names, batch=batch)
 
 
 async def order_facts(reader: Reader, order: int) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.store.database import Reader
-from partners.core.records import (
+from partners.core.after_rows import (
     AFTER_SHELVES,
     AuditEvent,
     BatchReview,

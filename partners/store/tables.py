@@ -4,11 +4,13 @@ No column refers to a user: a tree unit has the number of the game's tree, and t
 """
 
 from sqlalchemy import Boolean, CheckConstraint, Column, Index
+from sqlalchemy import text as sql_text
 from sqlmodel import Field, SQLModel
 
 from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
 from partners.store.after_tables import AFTER_MODELS
 from partners.store.evidence_tables import EVIDENCE_MODELS
+from partners.store.record_tables import RECORD_MODELS
 
 
 class TreeUnits(SQLModel, table=True):
@@ -19,6 +21,13 @@ class TreeUnits(SQLModel, table=True):
         # what waits for an order, oldest first; small whatever the number of trees that are planted
         Index("ix_tree_units_waiting", "route", "state", "waits_from_at", "id"),
         Index("ix_tree_units_batch", "batch_id"),
+        # what has no place and whose energy goes back some day; empty on good days
+        Index(
+            "ix_tree_units_back",
+            "back_at",
+            sqlite_where=sql_text("back_at IS NOT NULL"),
+            postgresql_where=sql_text("back_at IS NOT NULL"),
+        ),
         PG_HOT,
     )
     id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
@@ -32,6 +41,9 @@ class TreeUnits(SQLModel, table=True):
     note: str = Field(sa_column=text())
     fact_at: int = Field(sa_column=whole())
     declined: str = Field(sa_column=json_text())
+    line_id: str | None = Field(sa_column=text(nullable=True))
+    unplaced_at: int | None = Field(sa_column=whole(nullable=True))
+    back_at: int | None = Field(sa_column=whole(nullable=True))
 
 
 class PartnerOrders(SQLModel, table=True):
@@ -63,6 +75,10 @@ class PartnerOrders(SQLModel, table=True):
     said_at: int = Field(sa_column=whole())
     lines: str = Field(sa_column=json_text())
     difference: str = Field(sa_column=json_text())
+    kind: str = Field(sa_column=text(server_default="standard"))
+    agreement: str = Field(sa_column=text(server_default=""))
+    payload_hash: str = Field(sa_column=text(server_default=""))
+    cancel_asked_by: str = Field(sa_column=text(server_default=""))
 
 
 class OrderLines(SQLModel, table=True):
@@ -92,6 +108,8 @@ class OrderLines(SQLModel, table=True):
     verified: int = Field(sa_column=whole())
     units: str = Field(sa_column=json_text())
     batches: str = Field(sa_column=json_text())
+    quota: str = Field(sa_column=text(server_default=""))
+    programme: str = Field(sa_column=text(server_default=""))
 
 
 class Batches(SQLModel, table=True):
@@ -187,4 +205,5 @@ MODELS: dict[str, type[SQLModel]] = {
     "inbox": Inbox,
     **AFTER_MODELS,
     **EVIDENCE_MODELS,
+    **RECORD_MODELS,
 }

@@ -32,9 +32,12 @@ from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Outcome, Writer
 from partners import jobs
+from partners.core.commands import FormOrder
 from partners.domain import partners_domain
+from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
+from partners.store import queries
 from partners.terms import Hurry
 
 KEY = "whsec_" + "c2F4YXVsLXNpbXVsYXRvci1rZXktMzItYnl0ZXMhIQ=="
@@ -93,6 +96,12 @@ class Bench:
         assert [outcome.error for outcome in outcomes] == [None] * count
         return [json.loads(outcome.data or b"")["tree"] for outcome in outcomes]
 
+    async def form(self, *units: int, programme: str = PROGRAMME) -> dict[str, Any]:
+        """The job's command for these trees; its reply."""
+        async with self.db.snapshot() as view:
+            places = await queries.places_for(view, units[0], self.clock.now_ms())
+        return await self.do(FormOrder(None, programme, units, places.quotas, places.drafts))
+
     async def _give_energy(self, user: int, grams: int) -> None:
         """Energy that no act earned: set in the database, as these tests are not about energy."""
         async with self.db.write() as tx:
@@ -136,8 +145,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> AsyncIterator[Bench]:
-    """Game and partners on the database, every programme in a hurry."""
+async def open_bench(
+    url: str, partners: Sequence[PartnerSettings] = (), has_records: bool = True
+) -> AsyncIterator[Bench]:
+    """Game and partners on the database, every programme in a hurry; the simulated NGO has its records."""
     await migrate(url)
     db = await open_database(url)
     await db.reserve_ids(secrets.randbelow(2**40))  # so that no two tests share an order number at one NGO
@@ -146,6 +157,8 @@ async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> Asyn
     domain = partners_domain(registry.terms.values(), Hurry())
     writer = Writer(db, (GAME, domain), FixedRules(lambda: RULES), audience, clock)
     writer.start()
+    if has_records:
+        await onboard_simulator(db, writer, RULES, SIMULATOR_PARTNER, is_hasty=True)
     try:
         yield Bench(db, writer, clock, audience, registry)
     finally:

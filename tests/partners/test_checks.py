@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from partners.checks import audit
-from partners.core.commands import ClaimDeliveries, FormOrder, RecordReport, ReviewOrder, SettleDelivery
+from partners.core.commands import ClaimDeliveries, RecordReport, ReviewOrder, SettleDelivery
 from partners.core.model import BatchShown, EvidenceShown, PartnerReport
 from tests.partners.bench import PROGRAMME, Bench, open_bench
 
@@ -28,6 +28,16 @@ DAMAGES = {
     "unit_twice_in_line": "UPDATE order_lines SET units = '[{placed}, {placed}]' WHERE order_id = {order}",
     "unit_in_two_batches": "UPDATE batches SET units = '[{placed}, {placed}]'",
     "unit_outside_its_line": "UPDATE order_lines SET units = '[]' WHERE order_id = {order}",
+    "quota_counters": "UPDATE quotas SET ordered = ordered + 1 WHERE ordered > 0",
+    "line_without_quota": "UPDATE order_lines SET quota = 'nowhere' WHERE order_id = {order}",
+    "draft_sent_out": "UPDATE partner_orders SET state = 'draft' WHERE id = {other}",
+    "test_order_with_trees": "UPDATE partner_orders SET kind = 'test' WHERE id = {other}",
+    "agreement_not_in_force": "UPDATE partner_records SET agreement = 'nobody/1'",
+    "two_agreements_active": "INSERT INTO agreements SELECT id || 'x', partner, version + 1, status, starts_on,"
+    " ends_on, status_at, terms FROM agreements",
+    "order_without_agreement": "UPDATE partner_orders SET agreement = 'nobody/1' WHERE id = {other}",
+    "site_without_geometry": "UPDATE sites SET version = version + 1",
+    "place_told_wrong": "UPDATE tree_units SET unplaced_at = 5 WHERE id = {pledged}",
 }
 
 
@@ -47,8 +57,8 @@ async def two_orders(bench: Bench) -> dict[str, int]:
     """One verified order of two trees, one submitted order, and one tree that waits."""
     await bench.trees(4)
     units = [unit for (unit,) in await bench.rows("SELECT id FROM tree_units ORDER BY id")]
-    order = (await bench.do(FormOrder(None, PROGRAMME, tuple(units[:2]))))["formed"]
-    other = (await bench.do(FormOrder(None, PROGRAMME, (units[2],))))["formed"]
+    order = (await bench.form(*units[:2]))["formed"]
+    other = (await bench.form(units[2]))["formed"]
     await bench.do(ClaimDeliveries(None, "test", 60_000, (f"submit:{order}",)))
     await bench.do(SettleDelivery(None, f"submit:{order}", "test", "done"))
     shown = BatchShown("1", 2, "2026-11-23", "2026-11-23", PROGRAMME, (EvidenceShown("a" * 64),))

@@ -36,22 +36,26 @@ def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ngo]:
 
 
 async def facts(bench: Bench) -> tuple[str, str, int, int]:
-    """(state, held, trees confirmed or further, times the order was sent)."""
-    [(state, held)] = await bench.rows("SELECT state, held FROM partner_orders")
-    [(on_the_way,)] = await bench.rows(
-        "SELECT count(*) FROM tree_units WHERE state IN ?", ["confirmed", "planted", "verified"]
+    """Of the first order: (state, held, its trees confirmed or further, times it was sent)."""
+    [(order, state, held)] = await bench.rows(
+        "SELECT id, state, held FROM partner_orders ORDER BY id LIMIT 1"
     )
-    [(attempts,)] = await bench.rows("SELECT attempts FROM deliveries WHERE kind = 'submit'")
+    [(on_the_way,)] = await bench.rows(
+        "SELECT count(*) FROM tree_units WHERE order_id = ? AND state IN ?",
+        order,
+        ["confirmed", "planted", "verified"],
+    )
+    [(attempts,)] = await bench.rows("SELECT attempts FROM deliveries WHERE id = ?", f"submit:{order}")
     return state, held, on_the_way, attempts
 
 
 async def play(bench: Bench, until: Any, hurry: bool = True) -> None:
-    """One order, all its trees, until it has come to that."""
+    """One order, all its trees, until it has come to that; what it gives back is asked for again elsewhere."""
     await bench.trees(TREES)
 
     async def there() -> bool:
-        rows = await bench.rows("SELECT state, held FROM partner_orders")
-        return len(rows) == 1 and until in rows[0]
+        rows = await bench.rows("SELECT state, held FROM partner_orders ORDER BY id LIMIT 1")
+        return bool(rows) and until in rows[0]
 
     await bench.run_until(there, hurry=hurry)
 
@@ -155,7 +159,7 @@ async def test_silence_ends_and_says_so(tmp_path: Path, patient: Ngo) -> None:
     async with open_bench(f"sqlite:///{tmp_path}/game.db", [patient.settings(poll_s=DAY_S)]) as bench:
         await play(bench, "expired", hurry=True)
         [note] = {note for (note,) in await bench.rows("SELECT note FROM tree_units")}
-        assert note == "waits_for_next_season:no_answer"
+        assert note == "waits_again:no_answer"
         trees = await bench.rows("SELECT state, note FROM trees")
         assert all(state == "pledged" and told.startswith(note) for state, told in trees)
         [(reminders, escalated_at)] = await bench.rows("SELECT reminders, escalated_at FROM partner_orders")
@@ -232,7 +236,10 @@ async def _deliver_to(bench: Bench, partner: str, order: int) -> None:
     """An order that only has a read to be delivered."""
     async with bench.db.write() as tx:
         for table, values in (
-            ("partner_orders", {"id": order, "partner": partner, "state": "submitted", "lines": "[]"}),
+            (
+                "partner_orders",
+                {"id": order, "partner": partner, "state": "submitted", "lines": "[]", "agreement": ""},
+            ),
             (
                 "deliveries",
                 {

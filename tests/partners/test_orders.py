@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import CODES, Rejected
 from engine.core.units import DAY_MS
 from partners.core import commands as c
-from partners.core.model import ORDER_TREES_MAX, PartnerReport, PartnerTerms
+from partners.core.model import ALLOCATED_TREES_MAX, ORDER_TREES_MAX, PartnerReport, PartnerTerms
 from tests.partners.world import AUTUMN, SPRING, World, batch, terms
 
 
@@ -53,12 +53,16 @@ def test_forming_again_changes_nothing() -> None:
     assert repr(world.rows) == before
 
 
-def test_too_few_wait_until_the_maximum_wait() -> None:
+def test_too_few_gather_in_a_draft_until_the_maximum_wait() -> None:
     world = World()
     world.pledge(2)
     world.now += 7 * DAY_MS - 1
+    assert world.form().reply["formed"] is None
+    assert world.states(1, 2) == ["allocated"] * 2
+    [draft] = world.drafts()
+    assert (world.order(draft).state, world.order(draft).due_at) == ("draft", world.now + 1)
+    assert f"submit:{draft}" not in world.rows["deliveries"]
     assert world.form().events == []
-    assert world.states(1, 2) == ["pledged"] * 2
 
 
 def test_too_few_after_the_maximum_wait_ask_the_partner() -> None:
@@ -71,42 +75,43 @@ def test_too_few_after_the_maximum_wait_ask_the_partner() -> None:
     assert world.unit(1).note == "asked_below_minimum"
 
 
+def test_a_draft_that_waited_long_enough_asks_the_partner() -> None:
+    world = World()
+    world.pledge(2)
+    world.form()
+    [draft] = world.drafts()
+    world.now += 7 * DAY_MS
+    world.run(c.FollowUpOrder(None, draft))
+    assert (world.order(draft).state, world.order(draft).below_minimum) == ("submitted", True)
+    assert world.states(1, 2) == ["ordered"] * 2
+
+
 def test_too_few_roll_to_the_next_season_where_the_partner_is_not_asked() -> None:
     world = World(terms(agreed=PartnerTerms("elm", asks_below_minimum=False)))
     world.pledge(2)
-    world.now += 7 * DAY_MS
-    assert world.form().reply["rolled"] == 2
-    unit = world.unit(1)
-    assert (unit.state, unit.season, unit.note) == (
-        "pledged",
-        AUTUMN.id,
-        "waits_for_next_season:rolled",
-    )
-    assert unit.waits_from_at == SPRING.order_by_at + 1
-    assert world.form().events == []  # not asked again in this season
-
-
-def test_rolled_trees_join_the_orders_of_the_next_season() -> None:
-    world = World(terms(agreed=PartnerTerms("elm", asks_below_minimum=False)))
-    world.pledge(2)
-    world.now += 7 * DAY_MS
     world.form()
-    world.now = SPRING.order_by_at + 2
+    [draft] = world.drafts()
+    world.now += 7 * DAY_MS
+    world.run(c.FollowUpOrder(None, draft))
+    assert world.order(draft).state == "cancelled"
+    unit = world.unit(1)
+    assert (unit.state, unit.declined, unit.note) == ("pledged", [f"elm/{SPRING.id}"], "waits_again:rolled")
     world.pledge(1, first=50)
-    order = world.formed()
-    assert world.order(order).season == AUTUMN.id
-    assert world.line(order).units == [1, 2, 50]
+    world.form()
+    assert world.order(world.unit(50).order_id).season == SPRING.id
+    assert world.order(world.unit(1).order_id).season == AUTUMN.id  # not asked again in this season
 
 
-def test_a_partner_that_refuses_the_small_order_sends_its_trees_to_the_next_season() -> None:
+def test_a_partner_that_refuses_the_small_order_is_asked_in_the_next_season() -> None:
     world = World()
     world.pledge(2)
     world.now += 7 * DAY_MS
     order = world.formed()
     world.delivered(order)
     world.say(order, "rejected", reason="too few")
-    assert world.unit(2).note == "waits_for_next_season:below_minimum"
-    assert world.unit(2).season == AUTUMN.id
+    assert world.unit(2).note == "waits_again:below_minimum"
+    world.form()
+    assert (world.unit(2).season, world.unit(2).note) == (AUTUMN.id, "rerouted")
 
 
 def test_the_last_call_of_a_season_is_a_maximum_wait() -> None:
@@ -116,17 +121,29 @@ def test_the_last_call_of_a_season_is_a_maximum_wait() -> None:
     assert world.order(world.formed()).below_minimum
 
 
-def test_an_order_has_a_largest_size() -> None:
+def test_one_command_places_a_thousand_trees_at_most() -> None:
     world = World()
-    world.pledge(ORDER_TREES_MAX + 5)
-    assert world.line(world.formed()).ordered == ORDER_TREES_MAX
+    world.pledge(ALLOCATED_TREES_MAX + 5)
+    assert world.line(world.formed()).ordered == ALLOCATED_TREES_MAX
     assert len(world.waiting()) == 5
+
+
+def test_an_order_has_a_largest_size() -> None:
+    world = World(terms(minimum_trees=ORDER_TREES_MAX))
+    world.pledge(ORDER_TREES_MAX + 5)
+    while world.waiting():
+        world.form()
+    [draft] = world.drafts()
+    [out] = [number for number in world.rows["partner_orders"] if number != draft]
+    assert (world.line(out).ordered, world.line(draft).ordered) == (ORDER_TREES_MAX, 5)
 
 
 def test_no_programme_and_no_season() -> None:
     world = World(terms(seasons=()))
     world.pledge(3)
-    assert refused(world, c.FormOrder(None, "minqin", (1, 2, 3))).code == "season_missing"
+    world.form()
+    assert world.states(1, 2, 3) == ["pledged"] * 3
+    assert world.unit(1).note == "no_place:no_quota"
     assert refused(world, c.FormOrder(None, "moon", (1,))).code == "unknown_programme"
 
 
@@ -161,7 +178,7 @@ def test_a_part_accepted_gives_the_rest_back() -> None:
     world.say(order, "accepted", accepted=3)
     assert world.line(order).units == [1, 2, 3]
     assert world.states(3, 4, 5) == ["confirmed", "pledged", "pledged"]
-    assert world.unit(5).declined == ["elm/spring-2027"]
+    assert world.unit(5).declined == [f"elm/{SPRING.id}"]
     assert world.unit(5).order_id is None
 
 
@@ -171,26 +188,32 @@ def test_rejected_trees_are_rerouted_to_the_same_species_and_region() -> None:
     world.say(order, "rejected", reason="no seedlings")
     assert world.order(order).state == "rejected"
     unit = world.unit(1)
-    assert (unit.programme, unit.route, unit.state, unit.note) == (
-        "minqin",
-        "alxa",
-        "pledged",
-        "rerouted:declined",
-    )
-    other = world.formed("alxa")
-    assert world.order(other).partner == "oak"
+    assert (unit.route, unit.state, unit.note) == ("minqin", "pledged", "waits_again:declined")
+    other = world.formed()
+    assert (world.order(other).partner, world.order(other).season) == ("oak", SPRING.id)
+    assert world.unit(1).note == "rerouted"
     world.delivered(other)
     world.say(other, "rejected")
-    assert (world.unit(1).route, world.unit(1).season) == ("minqin", AUTUMN.id)
-    assert world.unit(1).note == "waits_for_next_season:declined"
+    last = world.formed()
+    assert (world.order(last).partner, world.order(last).season) == ("elm", AUTUMN.id)
 
 
-@pytest.mark.parametrize("change", [{"unit_price_minor": 501}, {"currency": "EUR"}, {"species": "poplar"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unit_price_minor": 501},
+        {"currency": "EUR"},
+        {"species": "poplar"},
+        {"region": "CN-XJ"},
+    ],
+)
 def test_no_reroute_to_what_is_not_the_same(change: dict[str, Any]) -> None:
-    world = World(terms(), terms("alxa", "oak", **change))
+    world = World(terms(seasons=(SPRING,)), terms("alxa", "oak", **change))
     order = world.ordered(3)
     world.say(order, "rejected")
-    assert world.unit(1).route == "minqin"
+    world.form()
+    assert (world.unit(1).state, world.unit(1).note) == ("pledged", "no_place:declined")
+    assert world.unit(1).unplaced_at == world.now
 
 
 def test_accepting_none_is_a_rejection() -> None:
@@ -275,7 +298,7 @@ def test_a_shortfall_goes_back_to_waiting() -> None:
     order = world.ordered(4)
     world.say(order, "planted", accepted=4, batches=(batch("1", 3),))
     assert world.states(3, 4) == ["planted", "pledged"]
-    assert world.unit(4).note == "waits_for_next_season:shortfall"
+    assert world.unit(4).note == "waits_again:shortfall"
 
 
 def test_old_messages_that_come_late_change_nothing_but_the_inbox() -> None:
@@ -379,7 +402,7 @@ def test_fewer_verified_than_reported_gives_the_rest_back() -> None:
     order = world.planted()
     world.run(c.ReviewOrder(None, "operator:li", order, "verified", verified={"1": 3}))
     assert world.states(3, 4) == ["verified", "pledged"]
-    assert world.unit(4).note == "waits_for_next_season:not_verified"
+    assert world.unit(4).note == "waits_again:not_verified"
     assert world.rows["batches"][f"{order}/1"].units == [1, 2, 3]
 
 
@@ -496,7 +519,7 @@ def test_an_ended_order_says_so() -> None:
     world.now += 14 * DAY_MS
     world.run(c.FollowUpOrder(None, order))
     assert world.order(order).state == "expired"
-    assert world.unit(1).note == "waits_for_next_season:no_answer"
+    assert world.unit(1).note == "waits_again:no_answer"
     assert world.delivery(f"cancel:{order}").state == "waiting"
     report = PartnerReport(order, "accepted", world.now, accepted=3)
     assert refused(world, c.RecordReport(None, "elm", "late", "d", report)).code == "order_ended"
@@ -568,10 +591,46 @@ def test_a_hold_stops_timers_and_reports() -> None:
     assert world.order(order).state == "accepted"
 
 
-def test_cancelling_before_anything_is_reported() -> None:
+def test_an_accepted_order_is_cancelled_when_the_partner_consents() -> None:
     world = World()
     order = world.ordered(3)
     world.say(order, "accepted", accepted=3)
+    asked = world.run(c.CancelOrder(None, "operator:li", order, "site burnt"))
+    assert asked.reply == {"state": "accepted", "asked": "operator"}
+    assert world.delivery(f"cancel:{order}").payload["consent"] is True
+    assert world.run(c.CancelOrder(None, "operator:li", order, "site burnt")).events == []
+    assert world.states(1, 2, 3) == ["confirmed"] * 3
+    world.say(order, "cancelled", reason="agreed")
+    assert world.order(order).state == "cancelled"
+    assert world.states(1, 2, 3) == ["pledged"] * 3
+    assert world.unit(1).declined == []  # the partner has not failed
+
+
+def test_an_accepted_order_is_cancelled_when_we_consent() -> None:
+    world = World()
+    order = world.ordered(3)
+    world.say(order, "accepted", accepted=3)
+    world.say(order, "cancelled", reason="no seedlings")
+    assert (world.order(order).state, world.order(order).held) == ("accepted", "partner_asks_to_cancel")
+    world.run(c.CancelOrder(None, "operator:li", order, "agreed"))
+    assert (world.order(order).state, world.order(order).held) == ("cancelled", "")
+    assert world.states(1, 2, 3) == ["pledged"] * 3
+
+
+def test_a_partner_that_agreed_by_telephone() -> None:
+    world = World()
+    order = world.ordered(3)
+    world.say(order, "accepted", accepted=3)
+    world.run(c.CancelOrder(None, "operator:li", order, "site burnt", consent="Wang, on the telephone"))
+    assert (world.order(order).state, world.order(order).reason) == (
+        "cancelled",
+        "site burnt (Wang, on the telephone)",
+    )
+
+
+def test_cancelling_before_anything_is_answered() -> None:
+    world = World()
+    order = world.ordered(3)
     world.run(c.CancelOrder(None, "operator:li", order, "site burnt"))
     assert world.order(order).state == "cancelled"
     assert world.states(1, 2, 3) == ["pledged"] * 3

@@ -16,23 +16,51 @@ from engine.core.errors import Rejected
 from engine.core.units import DAY_MS
 from partners.core import commands as c
 from partners.core import events as e
-from partners.core.model import ENDED_STATES, PartnerReport, PartnerTerms
+from partners.core.model import ENDED_STATES, BatchShown, LineSaid, PartnerReport, PartnerTerms
+from partners.core.records import commands as r
 from tests.partners.world import World, batch, terms
 
-RANK = {"submitted": 0, "accepted": 1, "in_planting": 2, "planted": 3, "needs_info": 3, "verified": 4}
+ELM = PartnerTerms("elm", resendable=True, lines_max=3)
+PROGRAMMES = st.sampled_from(["minqin", "gobi", "alxa", "yili"])
+OPERATIONS = [
+    "follow",
+    "follow",
+    "hold",
+    "resume",
+    "cancel",
+    "agreed",
+    "resolve",
+    "submit",
+    "recheck",
+    "recheck",
+]
+RANK = {
+    "draft": -1,
+    "submitted": 0,
+    "accepted": 1,
+    "in_planting": 2,
+    "planted": 3,
+    "needs_info": 3,
+    "verified": 4,
+}
 REPORTS = ("received", "accepted", "rejected", "in_planting", "planted", "cancelled", "verified")
 
 
 class OrdersUnderFaults(RuleBasedStateMachine):
-    """Two partners of one species and region (one repeats harmlessly, one does not), and one elsewhere."""
+    """Two partners of one species and region (one repeats harmlessly and takes orders of several lines, one does
+    not), one elsewhere; places are few, partners are suspended, trees are given up."""
 
     @initialize(small=st.integers(1, 4))
     def begin(self, small: int) -> None:
         self.world = World(
-            terms(minimum_trees=small, agreed=PartnerTerms("elm", resendable=True)),
-            terms("alxa", "oak", minimum_trees=small),
+            terms(minimum_trees=small, agreed=ELM, energy_back_ms=60 * DAY_MS),
+            terms("gobi", "elm", minimum_trees=small, agreed=ELM, species="caragana", site="gobi"),
+            terms("alxa", "oak", minimum_trees=small, energy_back_ms=60 * DAY_MS),
             terms("yili", "ash", region="CN-XJ", agreed=PartnerTerms("ash", asks_below_minimum=False)),
         )
+        for name in self.world.quotas():
+            site, species, season = name.split("/")
+            self.world.run(r.SetQuota(None, "li", site, species, season, 12))
         self.next_tree = 1
         self.sent: dict[str, int] = {}
         self.seen = 0
@@ -43,13 +71,13 @@ class OrdersUnderFaults(RuleBasedStateMachine):
 
     @rule(
         count=st.integers(1, 6),
-        programme=st.sampled_from(["minqin", "alxa", "yili"]),
+        programme=PROGRAMMES,
         arrives=st.sampled_from(["not yet", "done", "unknown"]),
     )
     def redeem(self, count: int, programme: str, arrives: str) -> None:
         self.world.pledge(count, programme, self.next_tree)
         self.next_tree += count
-        decision = self.attempt(c.FormOrder(None, programme, self.world.waiting(programme)))
+        decision = self.attempt(self.world.allocation(programme))
         order = decision.reply.get("formed") if decision is not None else None
         if order is not None and arrives != "not yet":
             self.send(f"submit:{order}", arrives)
@@ -63,22 +91,30 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def partner_goes_on(self, data: st.DataObject, share_pct: int, more: int) -> None:
         """An honest partner: accepts, begins, plants some more or all, declares it done."""
         order = data.draw(st.sampled_from(self.open_orders()))
-        row, line = self.world.order(order), self.world.line(order)
+        row, lines = self.world.order(order), self.world.lines(order)
         if row.state == "submitted":
-            self.say(order, "accepted", accepted=line.ordered * share_pct // 100)
+            said = [LineSaid(no, line.ordered * share_pct // 100) for no, line in enumerate(lines, 1)]
+            self.say(order, "accepted", lines=tuple(said))
             return
-        known = [self.world.rows["batches"][name] for name in line.batches]
-        shown = [batch(one.report_no, one.reported, f"{order}-{one.report_no}") for one in known]
-        left = line.accepted - line.reported
-        trees = 0 if row.state == "planted" else left if more == 3 else min(more, left)
-        if trees:
-            shown.append(batch(str(len(shown)), trees, f"{order}-{len(shown)}"))
+        shown: list[BatchShown] = []
+        for no, line in enumerate(lines, 1):
+            known = [self.world.rows["batches"][name] for name in line.batches]
+            mine = [
+                batch(one.report_no, one.reported, f"{order}-{one.report_no}", line_no=no) for one in known
+            ]
+            left = line.accepted - line.reported
+            trees = 0 if row.state == "planted" else left if more == 3 else min(more, left)
+            if trees:
+                name = f"{no}.{len(mine)}"
+                mine.append(batch(name, trees, f"{order}-{name}", line_no=no))
+            shown += mine
+        said = [LineSaid(no, line.accepted) for no, line in enumerate(lines, 1)]
         done = more == 3 and shown
-        self.say(order, "planted" if done else "in_planting", accepted=line.accepted, batches=tuple(shown))
+        self.say(order, "planted" if done else "in_planting", lines=tuple(said), batches=tuple(shown))
 
-    @rule(programme=st.sampled_from(["minqin", "alxa", "yili"]), twice=st.booleans())
+    @rule(programme=PROGRAMMES, twice=st.booleans())
     def form(self, programme: str, twice: bool) -> None:
-        command = c.FormOrder(None, programme, self.world.waiting(programme))
+        command = self.world.allocation(programme)
         self.attempt(command)
         if twice:
             formed = self.attempt(command)
@@ -132,7 +168,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
             assert repr(self.world.rows) == before
 
     @precondition(lambda self: self.world.rows["partner_orders"])
-    @rule(data=st.data(), what=st.sampled_from(["follow", "follow", "hold", "resume", "cancel", "resolve"]))
+    @rule(data=st.data(), what=st.sampled_from(OPERATIONS))
     def operate(self, data: st.DataObject, what: str) -> None:
         order = data.draw(st.sampled_from(sorted(self.world.rows["partner_orders"])))
         self.attempt(
@@ -141,9 +177,32 @@ class OrdersUnderFaults(RuleBasedStateMachine):
                 "hold": c.HoldOrder(None, "li", order, "dispute"),
                 "resume": c.ResumeOrder(None, "li", order),
                 "cancel": c.CancelOrder(None, "li", order, "mistake"),
+                "agreed": c.CancelOrder(None, "li", order, "mistake", "by telephone"),
+                "submit": c.SubmitOrder(None, "li", order),
+                "recheck": c.RecheckOrder(None, order),
                 "resolve": c.ResolveDelivery(None, "li", f"submit:{order}", True),
             }[what]
         )
+
+    @rule(
+        partner=st.sampled_from(["elm", "oak"]),
+        status=st.sampled_from(["suspended", "active", "active"]),
+    )
+    def stand(self, partner: str, status: str) -> None:
+        self.attempt(r.MovePartner(None, "li", partner, status, "looked at again"))
+
+    @rule(data=st.data(), capacity=st.integers(0, 30))
+    def set_quota(self, data: st.DataObject, capacity: int) -> None:
+        name = data.draw(st.sampled_from(sorted(self.world.rows["quotas"])))
+        self.attempt(r.SetQuota(None, "li", *name.split("/"), capacity))
+
+    @rule()
+    def give_up(self) -> None:
+        units = tuple(unit.id for unit in self.world.units() if unit.back_at is not None)
+        was = {number: self.world.unit(number).back_at for number in units}
+        self.world.run(c.GiveUpUnits(None, units))
+        for number, back_at in was.items():
+            assert (self.world.unit(number).state == "withdrawn") == (back_at <= self.world.now)
 
     @precondition(lambda self: self.planted_orders())
     @rule(
@@ -156,7 +215,7 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         found = {
             one.report_no: one.reported - 1
             for one in self.world.rows["batches"].values()
-            if less and one.id in self.world.line(order).batches
+            if less and one.line_id in self.world.order(order).lines
         }
         decision = self.attempt(c.ReviewOrder(None, "operator:li", order, verdict, verified=found))
         if decision is not None and verdict == "verified":
@@ -205,7 +264,9 @@ class OrdersUnderFaults(RuleBasedStateMachine):
         assert len(listed) == len(set(listed))
         placed = {unit.id for unit in self.world.units() if unit.order_id is not None}
         assert placed == set(listed)
-        assert all((unit.state == "pledged") == (unit.order_id is None) for unit in self.world.units())
+        for unit in self.world.units():
+            assert (unit.state in ("pledged", "withdrawn")) == (unit.order_id is None), unit
+            assert (unit.unplaced_at is None) or unit.state in ("pledged", "withdrawn"), unit
         assert len(self.world.units()) == self.next_tree - 1
         in_batches = [number for one in self.world.rows["batches"].values() for number in one.units]
         assert len(in_batches) == len(set(in_batches))
@@ -215,7 +276,25 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def an_early_end_frees_every_tree(self) -> None:
         for order in self.world.rows["partner_orders"].values():
             if order.state in ("rejected", "expired", "cancelled"):
-                assert self.world.line(order.id).units == []
+                assert [line.units for line in self.world.lines(order.id)] == [[]] * len(order.lines)
+
+    @invariant()
+    def quotas_are_the_sums_of_their_lines(self) -> None:
+        sums: dict[str, list[int]] = {name: [0, 0, 0] for name in self.world.rows["quotas"]}
+        for line in self.world.rows["order_lines"].values():
+            is_out = self.world.order(line.order_id).payload_hash != ""
+            sums[line.quota][is_out] += len(line.units)
+            sums[line.quota][2] += sum(self.world.unit(number).batch_id is not None for number in line.units)
+        for name, quota in self.world.rows["quotas"].items():
+            assert [quota.held, quota.ordered, quota.planted] == sums[name], quota
+            assert quota.held + quota.ordered <= quota.capacity
+
+    @invariant()
+    def a_stopped_partner_gets_no_order_and_its_timers_stand(self) -> None:
+        for event in self.world.events[self.seen :]:
+            if isinstance(event, (e.OrderSubmitted, e.OrderDrafted)):
+                partner = self.world.rows["partner_records"][event.order.partner]
+                assert partner.status == "active", event
 
     @invariant()
     def only_reviews_verify(self) -> None:
@@ -235,7 +314,11 @@ class OrdersUnderFaults(RuleBasedStateMachine):
     def orders_go_forward_and_ends_are_final(self) -> None:
         at: dict[int, str] = {}
         for event in self.world.events:
-            if isinstance(event, e.OrderSubmitted):
+            if isinstance(event, e.OrderDrafted):
+                assert at.get(event.order.id, "draft") == "draft"
+                at[event.order.id] = "draft"
+            elif isinstance(event, e.OrderSubmitted):
+                assert at.get(event.order.id, "draft") == "draft"
                 at[event.order.id] = "submitted"
             elif isinstance(event, e.OrderMoved):
                 old = at[event.order]
@@ -252,7 +335,8 @@ class OrdersUnderFaults(RuleBasedStateMachine):
                 mark = f"{event.order.partner}/{event.order.season}"
                 now_declined = [
                     number
-                    for number in event.lines[0].units
+                    for line in event.lines
+                    for number in line.units
                     if mark in self.world.unit(number).declined
                     and self.world.unit(number).order_id == event.order.id
                 ]

@@ -14,6 +14,7 @@ from engine.core.state import By, Touch
 from engine.core.units import DAY_MS
 from partners.core import commands as c
 from partners.core.after_evolve import CHAIN
+from partners.core.after_rows import ChainHead
 from partners.core.after_terms import Funding
 from partners.core.audit_log import START
 from partners.core.context import Context
@@ -29,16 +30,81 @@ from partners.core.model import (
     Season,
     Terms,
 )
-from partners.core.records import ChainHead
+from partners.core.records import commands as r
+from partners.core.records.agreed import (
+    TRIGGERS,
+    AgreementTerms,
+    Band,
+    Milestone,
+    Price,
+    Timers,
+    Window,
+)
 from partners.domain import partners_domain
 
 REACTIONS: dict[type, list[Any]] = {
     event: [reaction] for event, reaction in partners_domain().reactions.items()
 }
 NOW = 1_795_392_000_000  # 2026-11-23T00:00:00Z
-SPRING = Season("spring-2027", NOW + 100 * DAY_MS, NOW + 160 * DAY_MS, NOW + 60 * DAY_MS)
-AUTUMN = Season("autumn-2027", NOW + 280 * DAY_MS, NOW + 340 * DAY_MS, NOW + 240 * DAY_MS)
-LATER = Season("spring-2028", NOW + 465 * DAY_MS, NOW + 525 * DAY_MS, NOW + 425 * DAY_MS)
+WINDOWS = (
+    Window("spring", "01-22", "03-03", "05-02"),
+    Window("autumn", "07-21", "08-30", "10-29"),
+)
+CAPACITY = 100_000
+
+
+def agreed(**changes: Any) -> AgreementTerms:
+    """Terms as a partner might sign them."""
+    usual = AgreementTerms(
+        currency="CNY",
+        minimum_trees=3,
+        tolerance_pct=5,
+        prices=(Price("haloxylon", 500),),
+        seasons=WINDOWS,
+        timers=Timers((3, 7), 10, 14, 45, 30, 45, 60),
+        survival_m12=Band(75),
+        survival_m36=Band(70, "lower_bound"),
+        milestones=(Milestone("accepted", 30), Milestone("verified", 70)),
+        evidence_min=1,
+        replacement_pays="partner",
+        claim_policy="exclusive",
+        claim_share_pct=100,
+        law="CN",
+        dispute_route="mediation, then the court of the site",
+    )
+    return replace(usual, **changes)
+
+
+def _after(partner: PartnerTerms) -> dict[str, Any]:
+    """What the partner's terms say of the time after planting, as an agreement says it."""
+    after, named = partner.after, {trigger: when for when, trigger in TRIGGERS.items()}
+    timers = Timers((3, 7), 10, 14, 45, 30, 45, max(45, after.payments_hold_ms // DAY_MS))
+    told: dict[str, Any] = {
+        "evidence_min": partner.evidence_min,
+        "claim_share_pct": after.own_share_pct,
+        "claim_policy": "exclusive" if after.own_share_pct == 100 else "co_funded",
+        "timers": timers,
+    }
+    if after.milestones:
+        told["milestones"] = tuple(
+            Milestone(named.get(one.trigger, one.trigger), one.pct) for one in after.milestones
+        )
+    if after.bands_bp:
+        told["survival_m12"] = Band(after.band_bp("", "survival") // 100, after.must_meet)
+        told["survival_m36"] = Band(after.band_bp("", "preservation") // 100, after.must_meet)
+    return told
+
+
+def _season(name: str) -> Season:
+    season = agreed().season(name)
+    assert season is not None
+    return season
+
+
+SPRING = _season("2027-spring")
+AUTUMN = _season("2027-autumn")
+LATER = _season("2028-spring")
+SQUARE = '{"type": "MultiPolygon", "coordinates": [[[[103, 38], [103.1, 38], [103.1, 38.1], [103, 38]]]]}'
 IN_SPRING_ON = "2027-03-10"
 
 
@@ -64,7 +130,7 @@ def terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Te
 class World:
     """All rows, a clock that only tests move, and programmes."""
 
-    def __init__(self, *programmes: Terms) -> None:
+    def __init__(self, *programmes: Terms, has_records: bool = True) -> None:
         programmes = programmes or (terms(),)
         self.now = NOW
         self.rows: dict[str, dict[Any, Any]] = {kind.name: {} for kind in PARTNER_SHELVES}
@@ -75,6 +141,10 @@ class World:
         self.events: list[object] = []
         self.told: list[object] = []
         self._ids = 0
+        self.places: dict[str, str] = {}
+        for place in programmes if has_records else ():
+            self.onboard(place)
+        self.events.clear()
 
     def run(self, command: Any) -> Decision:
         """Load, decide, evolve, keep. A refusal is raised and nothing is kept."""
@@ -84,6 +154,8 @@ class World:
         for name, shelf in state.shelves.items():
             for key in shelf.added | shelf.changed | shelf.rewritten:
                 self.rows[name][key] = copy.deepcopy(shelf[key])
+            for key in shelf.removed:
+                del self.rows[name][key]
         self.events += decision.events
         return decision
 
@@ -100,6 +172,66 @@ class World:
                         self._load(state, follow_up)
                         self._decided(state, follow_up)
         return decision
+
+    def onboard(self, place: Terms, capacity: int = CAPACITY, **changes: Any) -> None:
+        """Partner, agreement, site, offer and quotas for a programme, by the commands of an operator."""
+        partner, by = place.partner, "li"
+        was = self.rows["partner_records"].get(partner)
+        agreement = self.rows["agreements"].get(was.agreement) if was is not None else None
+        prices = tuple(Price(**one) for one in agreement.terms["prices"]) if agreement is not None else ()
+        site = self.places.setdefault(place.programme, self._site(place))
+        terms_ = agreed(
+            minimum_trees=place.minimum_trees,
+            tolerance_pct=place.with_partner.tolerance_pct,
+            prices=(*prices, Price(place.species, place.unit_price_minor, site)),
+            currency=place.currency,
+            **{**_after(place.with_partner), **changes},
+        )
+        version = agreement.version + 1 if agreement is not None else 1
+        commands: list[Any] = [
+            r.RecordPartner(None, by, partner, "", partner, "CN", "ngo", 2, place.currency, ("zh",)),
+            r.MovePartner(None, by, partner, "vetting"),
+            r.RecordDocument(None, by, partner, "registration", "1", "bureau", "2032-12-31"),
+            r.MovePartner(None, by, partner, "active"),
+            r.RecordAgreement(None, by, partner, version, "2026-01-01", "2032-12-31", terms_),
+            r.MoveAgreement(None, by, partner, version, "active"),
+            r.RecordSite(
+                None, by, site, partner, "", site, "CN", place.region, SQUARE, 1_000_000, "WGS84",
+                land_right={"number": "7"},
+            ),
+            r.MoveSite(None, by, site, "in_review"),
+            r.MoveSite(None, by, site, "approved"),
+            r.RecordSpeciesOffer(None, by, partner, place.species, 3084923, "GBIF", "Haloxylon", True, "shrub"),
+            *(r.SetQuota(None, by, site, place.species, one.id, capacity) for one in place.seasons),
+        ]  # fmt: skip
+        for command in commands:
+            if not (was is not None and isinstance(command, r.MovePartner)):
+                self.run(command)
+
+    def _site(self, place: Terms) -> str:
+        taken = self.rows["sites"].get(place.site)
+        return (
+            place.site
+            if taken is None or taken.partner == place.partner
+            else f"{place.site}-{place.programme}"
+        )
+
+    def quotas(self) -> tuple[str, ...]:
+        """What the job would name: quotas whose season still takes orders."""
+        rows = [one for one in self.rows["quotas"].values() if one.order_by_at >= self.now]
+        return tuple(one.id for one in sorted(rows, key=lambda one: (one.order_by_at, one.id)))
+
+    def drafts(self) -> tuple[int, ...]:
+        """What the job would name: drafts."""
+        return tuple(row.id for row in self.rows["partner_orders"].values() if row.state == "draft")
+
+    def allocation(self, programme: str = "minqin", units: tuple[int, ...] | None = None) -> c.FormOrder:
+        """The job's command for one programme."""
+        waiting = self.waiting(programme) if units is None else units
+        return c.FormOrder(None, programme, waiting, self.quotas(), self.drafts())
+
+    def quota(self, name: str) -> Any:
+        return self.rows["quotas"][name]
 
     def pledge(self, count: int, programme: str = "minqin", first: int = 1) -> list[int]:
         """That many trees wait."""
@@ -120,12 +252,11 @@ class World:
 
     def form(self, programme: str = "minqin") -> Decision:
         """The job's command for one programme."""
-        return self.run(c.FormOrder(None, programme, self.waiting(programme)))
+        return self.run(self.allocation(programme))
 
     def formed(self, programme: str = "minqin", units: tuple[int, ...] | None = None) -> int:
         """The id of the order that the job's command makes."""
-        command = c.FormOrder(None, programme, self.waiting(programme) if units is None else units)
-        order = self.run(command).reply["formed"]
+        order = self.run(self.allocation(programme, units)).reply["formed"]
         assert isinstance(order, int)
         return order
 
@@ -160,6 +291,9 @@ class World:
 
     def line(self, order: int) -> Any:
         return self.rows["order_lines"][f"{order}-1"]
+
+    def lines(self, order: int) -> list[Any]:
+        return [self.rows["order_lines"][name] for name in self.order(order).lines]
 
     def unit(self, number: int) -> Any:
         return self.rows["tree_units"][number]
@@ -198,7 +332,7 @@ class World:
 
 def _is_loaded(state: PartnerState, touch: Touch) -> bool:
     shelf = state.shelves[touch.shelf]
-    return touch.key in (shelf.by if isinstance(touch.key, By) else shelf)
+    return touch.key in shelf.by if isinstance(touch.key, By) else touch.key in shelf
 
 
 def batch(report_no: str, quantity: int, proof: str = "", **changes: Any) -> BatchShown:

@@ -14,6 +14,7 @@ import msgspec
 import pytest_asyncio
 
 from engine.core import commands as c
+from engine.core.numbers import tree_number
 from engine.core.units import rfc3339
 from engine.publication import Publication
 from engine.realtime import messages
@@ -123,8 +124,17 @@ async def test_what_the_engine_sends_is_what_the_types_say(village: Village) -> 
         reply = await _ask(village, user, method, data)
         decoded = msgspec.json.decode(reply, type=messages.REPLIES[method])
         assert msgspec.to_builtins(decoded) == json.loads(reply)
-    assert {method for _, method, _ in replies} == set(METHODS)
-    await village.do(c.AdvanceTrees((int(await _only_tree(village)),), "ordered", "on its way"))
+    assert {method for _, method, _ in replies} == set(METHODS) - {"tree.choose"}
+    tree = int(await _only_tree(village))
+    await village.do(c.AdvanceTrees((tree,), "pledged", "no_place:full", True, 1_800_000_000_000))
+    chosen = {"tree": tree_number(tree), "choice": "wait"}
+    for method, data in (("tree.list", {}), ("tree.choose", chosen), ("tree.list", {})):
+        reply = await _ask(village, alice, method, data)
+        decoded = msgspec.json.decode(reply, type=messages.REPLIES[method])
+        assert msgspec.to_builtins(decoded) == json.loads(reply)
+    [waiting] = [one["waiting"] for one in json.loads(reply)["trees"]]
+    assert (waiting["why"], waiting["choices"]) == ("no_place:full", ["switch", "wait", "energy_back"])
+    await village.do(c.AdvanceTrees((tree,), "ordered", "on its way"))
     kinds = {"user": messages.UserChanged, "forest": messages.ForestChanged}
     seen: set[str] = set()
     for publication in await _published(village):

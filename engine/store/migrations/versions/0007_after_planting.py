@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007_after_planting"
-down_revision = "0005_sources"
+down_revision = "0006_records"
 
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 START = "0" * 64
@@ -267,6 +267,7 @@ def upgrade() -> None:
     op.create_table(
         "budget_entries",
         _text("id"),
+        _text("fund_id"),
         _whole("order_id"),
         _whole("commitment_id"),
         _text("partner"),

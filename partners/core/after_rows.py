@@ -193,7 +193,8 @@ class Disturbance:
 
 @dataclass(slots=True)
 class OrderFund:
-    """What one funder's commitment has to do with one order: balances of its accounts, each kept at or above zero.
+    """What one funder's commitment has to do with a line of an order: balances of its accounts, each kept at or above
+    zero.
 
     `held_minor` and `cost_minor` are in the funder's currency, the other amounts in the partner's. `cost_minor` is
     what left the fund for what is committed; `rate` is the snapshot where the two currencies differ.
@@ -225,6 +226,7 @@ class BudgetEntry:
     """One immutable movement of money from the credited to the debited account, both of one currency."""
 
     id: str
+    fund_id: str
     order_id: int
     commitment_id: int
     partner: str
@@ -253,7 +255,7 @@ class MilestoneDue:
 
 @dataclass(slots=True)
 class Invoice:
-    """A partner's bill for a milestone; `split` says what of it each commitment pays."""
+    """A partner's bill for a milestone; `split` says what of it each fund pays: [commitment, amount, fund]."""
 
     id: str
     partner: str
@@ -269,7 +271,7 @@ class Invoice:
     settled_by: str
     settled_at: int | None
     lines: list[list[Any]] = field(default_factory=list)
-    split: list[list[int]] = field(default_factory=list)
+    split: list[list[Any]] = field(default_factory=list)
 
 
 # --- the log --------------------------------------------------------------------------------------
@@ -316,7 +318,7 @@ AFTER_SHELVES = (
     ShelfKind("milestones", MilestoneDue, ("id",)),
     ShelfKind("invoices", Invoice, ("id",)),
     ShelfKind("audit_events", AuditEvent, ("id",)),
-    ShelfKind("chain_heads", ChainHead, ("id",), locks=6),
+    ShelfKind("chain_heads", ChainHead, ("id",), locks=8),
 )
 
 

@@ -1,0 +1,1 @@
+"""How records come in: from a file that an operator writes, and for the simulated NGO from the rulebook."""
