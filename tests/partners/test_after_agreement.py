@@ -50,7 +50,7 @@ class Walk:
         await self.bench.trees(12)
         units = [unit for (unit,) in await self.bench.rows("SELECT id FROM tree_units ORDER BY id")]
         for first in (0, 4, 8):
-            await self.wish(c.FormOrder(None, PROGRAMME, tuple(units[first : first + 4])))
+            assert (await self.bench.form(*units[first : first + 4]))["formed"]
         for place in range(STEPS):
             orders = await self.bench.rows("SELECT id, state, held FROM partner_orders ORDER BY id")
             await self.step(*self.dice.choice(orders))

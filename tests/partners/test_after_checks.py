@@ -52,7 +52,7 @@ async def found(bench: Bench) -> list[tuple[str, str, str]]:
 
 async def planted(bench: Bench, units: list[int], photo: str) -> int:
     """An order of these trees, reported planted."""
-    order = int((await bench.do(c.FormOrder(None, PROGRAMME, tuple(units))))["formed"])
+    order = int((await bench.form(*units))["formed"])
     await bench.do(c.ClaimDeliveries(None, "test", 60_000, (f"submit:{order}",)))
     await bench.do(c.SettleDelivery(None, f"submit:{order}", "test", "done"))
     shown = BatchShown("1", len(units), "2026-11-23", "2026-11-23", PROGRAMME, (EvidenceShown(photo * 64),))

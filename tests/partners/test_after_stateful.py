@@ -61,7 +61,7 @@ class AfterPlanting(RuleBasedStateMachine):
     def plant_order(self, count: int, programme: str, parts: int) -> None:
         self.world.pledge(count, programme, self.next_tree)
         self.next_tree += count
-        decision = self.attempt(c.FormOrder(None, programme, self.world.waiting(programme)))
+        decision = self.attempt(self.world.allocation(programme))
         order = decision.reply.get("formed") if decision is not None else None
         if order is not None:
             self.world.delivered(order)

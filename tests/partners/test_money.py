@@ -39,7 +39,7 @@ def books_balance(world: World) -> None:
     for fund in world.rows["order_funds"].values():
         sums: Counter[tuple[str, str]] = Counter()
         for entry in world.rows["budget_entries"].values():
-            if (entry.order_id, entry.commitment_id) == (fund.order_id, fund.commitment_id):
+            if entry.fund_id == fund.id:
                 assert entry.amount_minor > 0
                 sums[entry.debit, entry.currency] += entry.amount_minor
                 sums[entry.credit, entry.currency] -= entry.amount_minor
@@ -90,7 +90,7 @@ def test_an_early_end_gives_everything_back(end: str) -> None:
     else:
         if end != "cancelled":
             world.say(order, "accepted", accepted=5)
-        world.run(c.CancelOrder(None, "li", order, "mistake"))
+        world.run(c.CancelOrder(None, "li", order, "mistake", "by telephone"))
     assert balances(world, order) == {}
     books_balance(world)
 
@@ -239,11 +239,13 @@ def test_where_currencies_differ_each_balances_and_the_rate_is_kept() -> None:
 
 
 def test_trees_whose_funding_does_not_pay_the_price_wait() -> None:
-    assert euro_world(set_aside=787).form().reply["waiting"] == 0
+    assert euro_world(set_aside=787).form().reply["unplaced"] == 7
     poor = World(watched_terms())
     poor.pledge(3)
     poor.funding[2] = Funding(1, 499, "CNY")
-    assert poor.form().reply["waiting"] == 2
+    told = poor.form().reply
+    assert (told["drafted"], told["unplaced"]) == (2, 1)
+    assert poor.unit(2).note == "no_place:price_above_funding"
 
 
 def test_the_guard_names_what_an_order_would_hold_and_changes_nothing() -> None:

@@ -12,7 +12,7 @@ from partners.core import after_commands as ac
 from partners.core import commands as c
 from partners.core.model import PartnerTerms, Season, Terms
 from partners.standard import standard_terms
-from tests.partners.world import AUTUMN, LATER, SPRING, World, batch, terms
+from tests.partners.world import AUTUMN, LATER, SPRING, World, agreed, batch, terms
 
 IN_AUTUMN_ON = "2027-09-15"  # in the first autumn after planting on 10 March 2027
 IN_THIRD_AUTUMN_ON = "2029-09-15"
@@ -21,24 +21,15 @@ SURVEYOR = "independent:institute/zhou"
 
 def seasons() -> tuple[Season, ...]:
     """Three seasons of the world, and springs up to 2035 for what is replanted."""
-    more = [
-        replace(
-            LATER,
-            id=f"spring-{year}",
-            opens_at=instant_on(f"{year}-03-01"),
-            closes_at=instant_on(f"{year}-05-01"),
-            order_by_at=instant_on(f"{year}-02-01"),
-        )
-        for year in range(2029, 2036)
-    ]
-    return (SPRING, AUTUMN, LATER, *more)
+    more = (agreed().season(f"{year}-spring") for year in range(2029, 2036))
+    return (SPRING, AUTUMN, LATER, *filter(None, more))
 
 
 def watched_terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Terms:
     """A programme whose partner has the standard terms, changed as told; `place` changes the programme's own."""
     place = changes.pop("place", {})
-    agreed = PartnerTerms(partner, after=replace(standard_terms(), **changes))
-    return terms(programme, partner, agreed=agreed, seasons=seasons(), **place)
+    of_partner = PartnerTerms(partner, after=replace(standard_terms(), **changes))
+    return terms(programme, partner, agreed=of_partner, seasons=seasons(), **place)
 
 
 def instant_on(on: str) -> int:

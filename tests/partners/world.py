@@ -75,8 +75,9 @@ def agreed(**changes: Any) -> AgreementTerms:
     return replace(usual, **changes)
 
 
-def _after(partner: PartnerTerms) -> dict[str, Any]:
+def _after(place: Terms) -> dict[str, Any]:
     """What the partner's terms say of the time after planting, as an agreement says it."""
+    partner = place.with_partner
     after, named = partner.after, {trigger: when for when, trigger in TRIGGERS.items()}
     timers = Timers((3, 7), 10, 14, 45, 30, 45, max(45, after.payments_hold_ms // DAY_MS))
     told: dict[str, Any] = {
@@ -90,8 +91,8 @@ def _after(partner: PartnerTerms) -> dict[str, Any]:
             Milestone(named.get(one.trigger, one.trigger), one.pct) for one in after.milestones
         )
     if after.bands_bp:
-        told["survival_m12"] = Band(after.band_bp("", "survival") // 100, after.must_meet)
-        told["survival_m36"] = Band(after.band_bp("", "preservation") // 100, after.must_meet)
+        told["survival_m12"] = Band(after.band_bp(place.rainfall, "survival") // 100, after.must_meet)
+        told["survival_m36"] = Band(after.band_bp(place.rainfall, "preservation") // 100, after.must_meet)
     return told
 
 
@@ -185,7 +186,7 @@ class World:
             tolerance_pct=place.with_partner.tolerance_pct,
             prices=(*prices, Price(place.species, place.unit_price_minor, site)),
             currency=place.currency,
-            **{**_after(place.with_partner), **changes},
+            **{**_after(place), **changes},
         )
         version = agreement.version + 1 if agreement is not None else 1
         commands: list[Any] = [

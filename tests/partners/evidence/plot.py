@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from engine.clock import Clock
+from engine.core import commands as game
 from engine.core.errors import Rejected
+from engine.core.numbers import tree_number
 from engine.core.rules import RuleBook
 from engine.core.units import DAY_MS, HOUR_MS, instant
 from engine.domain import GAME
@@ -33,6 +35,8 @@ from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.intake import take_outline, take_photo
 from partners.evidence.photos import Stated
 from partners.evidence.rules import shipped_rules
+from partners.onboarding.simulated import onboard_simulator
+from partners.standard import with_standard
 from partners.store import evidence_queries
 from partners.terms import Hurry
 from tests.partners.bench import RULES, Audience
@@ -109,15 +113,24 @@ class Plot:
     agreed: dict[str, PartnerTerms]
     units: int = 0
     messages: int = 0
+    fund: int | None = None
 
     async def order(self, trees: int = 200, programme: str = PLACES[ELM], accepted: bool = True) -> int:
         """A new order of so many trees, accepted in full unless said otherwise."""
         before, self.clock.at = self.clock.at, ORDERED_AT
         units = tuple(range(self.units + 1, self.units + 1 + trees))
         self.units += trees
+        await self._redeem(units, programme)
         outcomes = await self.desk.writer.submit_all([c.PledgeUnit(None, unit, programme) for unit in units])
         assert [outcome.error for outcome in outcomes if outcome.error] == []
-        order = int((await self.desk.submit(c.FormOrder(None, programme, units)))["formed"])
+        async with self.desk.reading() as reader:
+            found = await reader.fetch(
+                "SELECT id FROM quotas WHERE site = ? AND order_by_at >= ? ORDER BY order_by_at",
+                programme,
+                self.clock.at,
+            )
+        form = c.FormOrder(None, programme, units, tuple(name for (name,) in found))
+        order = int((await self.desk.submit(form))["formed"])
         submit = f"submit:{order}"
         await self.desk.submit(c.ClaimDeliveries(None, "relay", HOUR_MS, (submit,)))
         await self.desk.submit(c.SettleDelivery(None, submit, "relay", "done"))
@@ -125,6 +138,28 @@ class Plot:
             await self.say(order, "accepted", accepted=trees)
         self.clock.at = before
         return order
+
+    async def _redeem(self, units: Sequence[int], programme: str) -> None:
+        """The game's rows of trees that nobody has earned: set in the database, only so that they are paid for."""
+        writer = self.desk.writer
+        if self.fund is None:
+            fund = game.FundProgramme(None, programme, "fund", "CNY", 5000, 5000 * 1_000_000)
+            self.fund = int((await self.desk.submit(fund))["commitment"])
+        species = self.desk.rules().programmes[programme].species
+        async with self.desk.db.write() as tx:
+            for unit in units:
+                await tx.execute(
+                    "INSERT INTO trees (id, number, user_id, programme, species, commitment_id, energy_g, state,"
+                    " note, redeemed_at, state_at) VALUES (?, ?, 1, ?, ?, ?, 1, 'pledged', '', ?, ?)",
+                    unit,
+                    tree_number(unit),
+                    programme,
+                    species,
+                    self.fund,
+                    self.clock.at,
+                    self.clock.at,
+                )
+        writer._cache = None
 
     async def say(
         self, order: int, state: str, message: str = "", partner: str = "", **fields: Any
@@ -206,13 +241,19 @@ async def open_plot(
     db = await open_database(url)
     clock = StandingClock(REPORTED_AT)
     agreed = {
-        name: PartnerTerms(name, evidence=shipped_rules(), files_required=True, expire_ms=30 * DAY_MS)
+        name: with_standard(
+            PartnerTerms(name, evidence=shipped_rules(), files_required=True, expire_ms=30 * DAY_MS)
+        )
         for name in PLACES
     }
     # without the game: its trees would each have to be earned and redeemed first
     domain = replace(partners_domain(agreed.values(), Hurry()), reactions={})
     writer = Writer(db, (GAME, domain), FixedRules(rules), Audience(), clock)
     writer.start()
+    clock.at = ORDERED_AT
+    for name in PLACES:
+        await onboard_simulator(db, writer, rules(), name, is_hasty=True)
+    clock.at = REPORTED_AT
     settings = Settings(_env_file=None, evidence=folder / "evidence", evidence_pixels_max=4_000_000)  # type: ignore[call-arg]
     try:
         yield Plot(evidence_desk(settings, writer, db, rules, {}), clock, folder, agreed)
