@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.core.events import Decision
 from engine.core.state import Touch
-from partners.core import allocate, deliveries, drafts, orders, review
+from partners.core import allocate, deliveries, drafts, orders, reports, review, trials
 from partners.core import commands as c
 from partners.core.context import Context
 from partners.core.model import PartnerReport, PartnerState, batch_id
@@ -88,15 +88,16 @@ def _order(state: PartnerState, number: int) -> Iterable[Touch]:
     order = state.partner_orders.get(number) if number in state.partner_orders else None
     if order is None:
         return
-    yield from _partner(state, order.partner)
+    yield Touch("partner_records", order.partner)
     if order.agreement:
         yield Touch("agreements", order.agreement)
     for name in order.lines:
         yield Touch("order_lines", name)
         line = state.order_lines.get(name) if name in state.order_lines else None
         if line is not None:
-            if line.quota:
+            if line.quota:  # together, so that they are locked in the same order as by an allocation
                 yield Touch("quotas", line.quota)
+                yield Touch("performances", order.partner)
             yield from (Touch("tree_units", unit) for unit in line.units)
             yield from (Touch("batches", batch) for batch in line.batches)
 
@@ -108,14 +109,14 @@ def _report(report: PartnerReport) -> Iterable[Touch]:
 
 
 def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) -> Decision:
-    return deliveries.settle_delivery(state, command, context, orders.report_events)
+    return deliveries.settle_delivery(state, command, context, reports.report_events)
 
 
 _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.PledgeUnit: allocate.pledge_unit,
     c.FormOrder: allocate.form_order,
     c.SubmitOrder: drafts.submit_order,
-    c.OrderTest: drafts.order_test,
+    c.OrderTest: trials.order_test,
     c.RecheckOrder: orders.recheck_order,
     c.KeepUnit: allocate.keep_unit,
     c.WithdrawUnit: allocate.withdraw_unit,

@@ -15,7 +15,7 @@ from typing import Any
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from partners.core import events as e
-from partners.core.commands import OrderTest, SubmitOrder
+from partners.core.commands import SubmitOrder
 from partners.core.context import Context
 from partners.core.deliveries import queue
 from partners.core.guards import may_reach, order_terms, submit_problem
@@ -29,8 +29,7 @@ from partners.core.model import (
     line_id,
 )
 from partners.core.placing import LAST_CALL_MS, Place
-from partners.core.records.agreed import is_in_force, terms_of, with_agreement
-from partners.core.records.vetting import blocked
+from partners.core.records.agreed import with_agreement
 
 
 @dataclass(slots=True)
@@ -210,52 +209,6 @@ def submit_order(state: PartnerState, command: SubmitOrder, context: Context) ->
     return Decision(events, {"state": "submitted", "order": order.id})
 
 
-def order_test(state: PartnerState, command: OrderTest, context: Context) -> Decision:
-    """An order that stands for nobody's tree, to try a partner's channel.
-
-    Raises `unknown_partner`, `partner_blocked`, `no_agreement`, `no_price`, `bad_request`, `test_order_live`.
-    """
-    partner = state.partner_records.get(command.partner)
-    if partner is None:
-        raise Rejected("unknown_partner", partner=command.partner)
-    stop = blocked(partner, context.now)
-    if stop is not None:
-        raise Rejected("partner_blocked", partner=partner.id, reason=stop[0])
-    agreement = state.agreements.get(partner.agreement) if partner.agreement else None
-    if agreement is None or not is_in_force(agreement, context.now):
-        raise Rejected("no_agreement", partner=partner.id)
-    if not 1 <= command.trees <= ORDER_TREES_MAX:
-        raise Rejected("bad_request", field="trees", expected=f"1 to {ORDER_TREES_MAX}")
-    terms = terms_of(agreement)
-    price = terms.price_of(command.species, command.site)
-    if price is None:
-        raise Rejected("no_price", species=command.species, site=command.site)
-    seasons = terms.seasons_from(context.today())
-    if not seasons:
-        raise Rejected("season_missing", partner=partner.id, agreement=agreement.id)
-    number = context.new_id()
-    order = _order(number, command.partner, "", seasons[0], agreement.id, context.now, context.now + 1)
-    order.kind = "test"
-    order.lines = [line_id(number)]
-    tolerance_pct = order_terms(state, order, context).tolerance_pct
-    line = OrderLine(
-        id=line_id(number),
-        order_id=number,
-        species=command.species,
-        site=command.site,
-        granularity="pooled",
-        unit_price_minor=price,
-        currency=terms.currency,
-        tolerance_pct=tolerance_pct,
-        ordered=command.trees,
-        accepted=0,
-        reported=0,
-        verified=0,
-    )
-    events = submission(state, order, [line], context, below_minimum=True)
-    return Decision(events, {"order": number, "state": "submitted"})
-
-
 def sheet(order: PlantingOrder, lines: Sequence[OrderLine]) -> dict[str, Any]:
     """What the partner is asked: no user, no unit, only counts. The first line also stands on its own, for
     partners that take one line."""
@@ -325,7 +278,9 @@ def _fresh(state: PartnerState, place: Place, terms: Terms, context: Context) ->
     partner, agreement = place.quota.partner, place.agreement
     holds = with_agreement(context.partner_terms(partner), state.agreements[agreement])
     until_at = context.now + holds.hold_ms
-    order = _order(context.new_id(), partner, terms.programme, place.quota, agreement, context.now, until_at)
+    order = new_order(
+        context.new_id(), partner, terms.programme, place.quota, agreement, context.now, until_at
+    )
     return Draft(order, [], {})
 
 
@@ -340,7 +295,7 @@ def _taker(
     return None, None
 
 
-def _order(
+def new_order(
     number: int, partner: str, programme: str, season: Any, agreement: str, now: int, hold_until_at: int
 ) -> PlantingOrder:
     """A draft without lines. `season`: a season, or a quota, which knows its season's instants."""

@@ -5,6 +5,7 @@ A tree unit has the number of the game's tree and never its user. Rows are chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -388,3 +389,13 @@ def line_id(order: int, line_no: int = 1) -> str:
 def batch_id(order: int, report_no: str) -> str:
     """The id of a batch: a partner's report number counts once per order."""
     return f"{order}/{report_no}"
+
+
+def lines_of(state: PartnerState, order: PlantingOrder) -> list[OrderLine]:
+    """The order's lines, by number."""
+    return [state.order_lines[name] for name in order.lines]
+
+
+def units_of(lines: Sequence[OrderLine]) -> list[int]:
+    """The trees of all lines."""
+    return [number for line in lines for number in line.units]
