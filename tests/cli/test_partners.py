@@ -43,7 +43,7 @@ def test_a_partner_is_onboarded_looked_at_and_suspended(tmp_path: Path) -> None:
     assert saxaul("check").status == 0
 
 
-RENEWAL = ("--kind", "insurance", "--number", "2", "--issuer", "PICC", "--expires", "2029-12-31")
+RENEWAL = ("--kind", "insurance", "--number", "2", "--issuer", "PICC", "--expires", "2036-12-31")
 
 
 def test_what_is_wrong_with_a_file_or_a_name_is_said(tmp_path: Path) -> None:
