@@ -60,7 +60,6 @@ from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.record_api import records_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
-from partners.terms import Hurry
 
 log = logging.getLogger(__name__)
 
@@ -144,12 +143,11 @@ async def open_engine(
         )
         registry = build_registry(_partners(settings))
         stack.push_async_callback(registry.close)
-        hurry = Hurry() if settings.demo else None
         domains = (
             GAME,
             JOBS,
             FEEDS,
-            partners_domain(registry.terms.values(), hurry),
+            partners_domain(registry.terms.values()),
             editions_domain(in_force, db.is_shared),
         )
         audience = Audience(hub, bus)

@@ -301,23 +301,16 @@ class Terms:
     with_partner: PartnerTerms
     species: str
     region: str
-    site: str
     granularity: str
     unit_price_minor: int
     currency: str
-    minimum_trees: int
     maximum_wait_ms: int
-    seasons: tuple[Season, ...]
     energy_back_ms: int | None = None
 
     @property
     def partner(self) -> str:
-        """The id of the partner that plants here."""
+        """The id of the partner that the programme names."""
         return self.with_partner.partner
-
-    def season_for_orders(self, now: int) -> Season | None:
-        """The first season for which an order may still be placed, or None."""
-        return next((season for season in self.seasons if now <= season.order_by_at), None)
 
 
 # --- what a partner says --------------------------------------------------------------------------

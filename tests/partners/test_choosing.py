@@ -28,7 +28,6 @@ from partners.core.records import commands as r
 from partners.domain import partners_domain
 from partners.pages import Place, tree_html, tree_page
 from partners.store import queries, record_queries
-from partners.terms import Hurry
 from tests.partners.bench import PROGRAMME, RULES, Audience, Bench, open_bench
 
 OTHER = "caragana-wuwei"
@@ -233,7 +232,7 @@ async def test_a_thousand_trees_after_the_last_ten_places_give_exactly_ten(url: 
         ]
         writers = [bench.writer]
         if bench.db.is_shared:
-            domains = (GAME, partners_domain(bench.registry.terms.values(), Hurry()))
+            domains = (GAME, partners_domain(bench.registry.terms.values()))
             other = Writer(bench.db, domains, FixedRules(lambda: RULES), Audience(), bench.clock)
             other.start()
             writers.append(other)
