@@ -156,9 +156,6 @@ async def open_engine(
         writer.start()
         stack.push_async_callback(writer.stop)
         await _settle(writer, in_force, folder.command or LookAtEditions())
-        if settings.demo or SIMULATOR_PARTNER in registry.adapters:
-            rules = in_force.read_at(clock.now_ms()).rules
-            await onboard_simulator(db, writer, rules, SIMULATOR_PARTNER, settings.demo)
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
@@ -213,6 +210,10 @@ async def serving(
     settings.check()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings, clock, opening))
+        if SIMULATOR_PARTNER in engine.registry.adapters:
+            await onboard_simulator(
+                engine.db, engine.writer, engine.rules, SIMULATOR_PARTNER, is_hasty=settings.demo
+            )
         upkeep = Upkeep(engine.hub, engine.db, engine.bus, engine.clock.now_ms)
         await upkeep.refill()
         parts = _parts(engine)
