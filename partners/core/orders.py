@@ -40,7 +40,7 @@ def record_report(state: PartnerState, command: RecordReport, context: Context) 
     `bad_request`.
     """
     order = the_order(state, command.report.order)
-    if order.partner != command.partner:
+    if order.partner != command.partner or order.state == "draft":
         raise Rejected("unknown_order", order=command.report.order)
     seen = state.inbox.get((command.partner, command.message))
     if seen is not None:
@@ -62,7 +62,7 @@ def follow_up(state: PartnerState, command: FollowUpOrder, context: Context) -> 
         return Decision([], {"state": order.state})
     stop = stop_of(state, order, context)
     if stop is not None:
-        return _stopped(order, stop, context)
+        return _stopped(state, order, stop, context)
     if order.state == "draft":
         made, moved_to = follow_draft(state, order, context, give_back)
         return Decision(made, {"state": moved_to})
@@ -149,15 +149,25 @@ def recheck_order(state: PartnerState, command: RecheckOrder, context: Context) 
     if order.state in ENDED_STATES or (order.held and not is_standing_hold(order.held)):
         return Decision([], {"state": order.state, "held": order.held})
     if stop is not None:
-        return _stopped(order, stop, context) if stop[0] != order.held else Decision([], {"held": order.held})
+        if stop[0] == order.held:
+            return Decision([], {"state": order.state, "held": order.held})
+        return _stopped(state, order, stop, context)
     if order.held:
         return Decision([_resumed(order, context.now)], {"state": order.state, "held": ""})
     return Decision([], {"state": order.state, "held": ""})
 
 
-def _stopped(order: PlantingOrder, stop: tuple[str, int], context: Context) -> Decision:
-    """Timers stand still from when the partner could not be asked any more, however late that is noticed."""
+def _stopped(state: PartnerState, order: PlantingOrder, stop: tuple[str, int], context: Context) -> Decision:
+    """Timers stand still from when the partner could not be asked any more, however late that is noticed.
+
+    A draft has not gone out, so its trees need not wait for this partner: its places are free again.
+    """
     reason, since_at = stop
+    if order.state == "draft":
+        units = units_of(lines_of(state, order))
+        gone = e.OrderMoved(order.id, "cancelled", reason, None, context.now)
+        back = give_back(units, state, order.partner, order.season, order.id, reason, context, declined=False)
+        return Decision([gone, *back], {"state": "cancelled", "held": ""})
     began_at = order.held_at if order.held and order.held_at is not None else since_at
     held_at = min(context.now, max(began_at, order.submitted_at))
     return Decision([e.OrderHeld(order.id, reason, held_at)], {"state": order.state, "held": reason})
