@@ -68,7 +68,6 @@ from partners.public_api import public_router
 from partners.record_api import records_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.sealing import seal_audit
-from partners.terms import Hurry
 
 SEAL_S = 60.0
 
@@ -154,12 +153,11 @@ async def open_engine(
         )
         registry = build_registry(_partners(settings))
         stack.push_async_callback(registry.close)
-        hurry = Hurry() if settings.demo else None
         domains = (
             GAME,
             JOBS,
             FEEDS,
-            partners_domain(registry.terms.values(), hurry),
+            partners_domain(registry.terms.values()),
             editions_domain(in_force, db.is_shared),
         )
         audience = Audience(hub, bus)
@@ -168,9 +166,6 @@ async def open_engine(
         writer.start()
         stack.push_async_callback(writer.stop)
         await _settle(writer, in_force, folder.command or LookAtEditions())
-        if settings.demo or SIMULATOR_PARTNER in registry.adapters:
-            rules = in_force.read_at(clock.now_ms()).rules
-            await onboard_simulator(db, writer, rules, SIMULATOR_PARTNER, settings.demo)
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
             kinds = [kind for domain in domains for kind in domain.rules]
@@ -225,6 +220,10 @@ async def serving(
     settings.check()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(open_engine(settings, clock, opening))
+        if SIMULATOR_PARTNER in engine.registry.adapters:
+            await onboard_simulator(
+                engine.db, engine.writer, engine.rules, SIMULATOR_PARTNER, is_hasty=settings.demo
+            )
         upkeep = Upkeep(engine.hub, engine.db, engine.bus, engine.clock.now_ms)
         await upkeep.refill()
         parts = _parts(engine)

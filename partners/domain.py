@@ -26,7 +26,7 @@ from partners.core.evolve import EVOLVE
 from partners.core.model import PARTNER_SHELVES, PartnerTerms
 from partners.standard import standard_terms, with_standard
 from partners.store.tables import MODELS
-from partners.terms import Hurry, terms_reader
+from partners.terms import terms_reader
 
 NOT_TOLD = (c.PledgeUnit, c.KeepUnit, c.WithdrawUnit)
 """What the game itself has caused: it knows already."""
@@ -34,10 +34,10 @@ NOT_TOLD = (c.PledgeUnit, c.KeepUnit, c.WithdrawUnit)
 PARTNER_TABLES = {kind.name: shelf_table(kind, MODELS[kind.name]) for kind in PARTNER_SHELVES}
 
 
-def partners_domain(partners: Iterable[PartnerTerms] = (), hurry: Hurry | None = None) -> Domain:
+def partners_domain(partners: Iterable[PartnerTerms] = ()) -> Domain:
     """The domain with the terms of these partners; one that is missing has the default terms."""
     known = {terms.partner: with_standard(terms) for terms in partners}
-    terms_of = terms_reader(known, hurry)
+    terms_of = terms_reader(known)
 
     def decide(state: Any, command: Any, context: EngineContext) -> Decision:
         terms = terms_of(context.rules, context.now)

@@ -59,12 +59,15 @@ async def give_energy_back(writer: Writer, db: Database) -> int:
 
 
 async def _place(writer: Writer, db: Database, route: str, pages_max: int) -> int:
-    """Page by page, so that trees without a place keep nobody behind them from theirs."""
+    """Page by page, so that trees without a place keep nobody behind them from theirs; those are asked again
+    only where some quota has room, so that their reason is that of the last look."""
     formed, after = 0, (-1, -1)
+    async with db.snapshot() as reader:
+        only_fresh = not await queries.has_room(reader, route, writer.clock.now_ms())
     for _ in range(pages_max):
         now = writer.clock.now_ms()
         async with db.snapshot() as reader:
-            page = await queries.units_after(reader, route, now, ALLOCATED_TREES_MAX, after)
+            page = await queries.units_after(reader, route, now, ALLOCATED_TREES_MAX, after, only_fresh)
             if not page:
                 break
             places = await queries.places_for(reader, page[0][0], now)

@@ -238,7 +238,7 @@ def _add_orders(router: APIRouter, writer: Writer) -> None:
 def _add_onboarding(router: APIRouter, writer: Writer, read: Read) -> None:
     @router.post("/onboarding", responses=refusals("bad_record", "bad_request"))
     async def onboarding(request: Request) -> dict[str, Any]:
-        """Carry out an onboarding file (YAML or JSON, geometries in the text). `refused` names line and reason of the
+        """Carry out an onboarding file (as JSON, geometries in the text). `refused` names line and reason of the
         command at which it stopped; what was done before stays, and the file can be sent again."""
         try:
             file, document = parse_onboarding(await _bounded_body(request), "onboarding")

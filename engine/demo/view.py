@@ -26,6 +26,8 @@ ROWS_MAX = 200
 TOP_USERS = 6
 TREE_WORDS = {
     "pledged": "waits for an order",
+    "allocated": "has a place in a draft",
+    "withdrawn": "was given back",
     "ordered": "is ordered",
     "confirmed": "was taken on by the partner",
 }

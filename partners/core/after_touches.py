@@ -44,6 +44,7 @@ def _reviewed(state: PartnerState, order: int) -> Iterable[Touch]:
 def _watched(state: PartnerState, order: int) -> Iterable[Touch]:
     """The counts of an order, and the orders that make good what they found missing."""
     yield Touch("audits", By("order_id", order))
+    yield from _agreement_in_force(state, order)
     yield Touch("replacements", By("parent_id", order))
     for row in state.replacements.where("parent_id", order):
         yield from _reviewed(state, row.id)
@@ -51,6 +52,15 @@ def _watched(state: PartnerState, order: int) -> Iterable[Touch]:
         for unit in audit.dead if audit is not None else ():
             yield Touch("tree_units", unit)
             yield Touch("claims", claim_id(unit, row.batch_id))
+
+
+def _agreement_in_force(state: PartnerState, number: int) -> Iterable[Touch]:
+    """By it orders older than agreements know their partner's seasons."""
+    order = state.partner_orders.get(number) if number in state.partner_orders else None
+    name = order.partner if order is not None else ""
+    partner = state.partner_records.get(name) if name in state.partner_records else None
+    if partner is not None and partner.agreement:
+        yield Touch("agreements", partner.agreement)
 
 
 def _dispute(state: PartnerState, number: int) -> Iterable[Touch]:

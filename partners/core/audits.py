@@ -20,9 +20,9 @@ from partners.core.after_commands import PlotCount, RecordAudit
 from partners.core.after_rows import SurvivalAudit
 from partners.core.after_terms import AfterTerms, AuditStage
 from partners.core.context import Context
-from partners.core.guards import after_of
+from partners.core.guards import after_of, is_standing_hold
 from partners.core.model import Batch, PartnerState, PlantingOrder
-from partners.core.orders import is_standing_hold, the_order
+from partners.core.orders import the_order
 from partners.core.survival import Estimate, Plot, from_census, from_plots
 
 METHODS = ("plots", "census")

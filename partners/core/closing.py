@@ -11,8 +11,9 @@ from partners.core.after_commands import ApproveClosing, ProposeClosing
 from partners.core.after_rows import Closing, WriteDown
 from partners.core.claims import moved_claims
 from partners.core.context import Context
+from partners.core.guards import is_standing_hold
 from partners.core.model import Batch, PartnerState, PlantingOrder
-from partners.core.orders import is_standing_hold, the_order
+from partners.core.orders import the_order
 
 REMEDIES = ("refund", "move")
 CLOSED_FROM = ("verified", "monitoring", "replanting")

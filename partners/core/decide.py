@@ -21,7 +21,9 @@ from partners.core import (
     levels,
     money,
     orders,
+    reports,
     review,
+    trials,
     watch,
 )
 from partners.core import commands as c
@@ -117,7 +119,7 @@ def _report(report: PartnerReport, state: PartnerState) -> Iterable[Touch]:
 
 
 def _settle(state: PartnerState, command: c.SettleDelivery, context: Context) -> Decision:
-    return deliveries.settle_delivery(state, command, context, orders.report_events)
+    return deliveries.settle_delivery(state, command, context, reports.report_events)
 
 
 def _follow_up(state: PartnerState, command: c.FollowUpOrder, context: Context) -> Decision:
@@ -134,7 +136,7 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     c.PledgeUnit: allocate.pledge_unit,
     c.FormOrder: allocate.form_order,
     c.SubmitOrder: drafts.submit_order,
-    c.OrderTest: drafts.order_test,
+    c.OrderTest: trials.order_test,
     c.RecheckOrder: orders.recheck_order,
     c.KeepUnit: allocate.keep_unit,
     c.WithdrawUnit: allocate.withdraw_unit,

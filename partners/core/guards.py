@@ -12,6 +12,19 @@ from partners.core.records.agreed import is_in_force, terms_of, with_agreement
 from partners.core.records.rows import Agreement
 from partners.core.records.vetting import blocked
 
+STANDING_HOLDS = (
+    "partner_applied",
+    "partner_vetting",
+    "partner_suspended",
+    "partner_left",
+    "document_expired",
+)
+
+
+def is_standing_hold(reason: str) -> bool:
+    """Whether an order is held because of how its partner stands, so that it goes on by itself."""
+    return reason in STANDING_HOLDS
+
 
 def agreement_of(state: PartnerState, order: PlantingOrder) -> Agreement | None:
     """The version under which the order was made; None for orders older than agreements."""

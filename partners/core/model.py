@@ -5,6 +5,7 @@ A tree unit has the number of the game's tree and never its user. Rows are chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -323,24 +324,17 @@ class Terms:
     with_partner: PartnerTerms
     species: str
     region: str
-    site: str
     granularity: str
     unit_price_minor: int
     currency: str
-    minimum_trees: int
     maximum_wait_ms: int
-    seasons: tuple[Season, ...]
     rainfall: str = ""
     energy_back_ms: int | None = None
 
     @property
     def partner(self) -> str:
-        """The id of the partner that plants here."""
+        """The id of the partner that the programme names."""
         return self.with_partner.partner
-
-    def season_for_orders(self, now: int) -> Season | None:
-        """The first season for which an order may still be placed, or None."""
-        return next((season for season in self.seasons if now <= season.order_by_at), None)
 
 
 # --- what a partner says --------------------------------------------------------------------------
@@ -414,3 +408,13 @@ def line_id(order: int, line_no: int = 1) -> str:
 def batch_id(order: int, report_no: str) -> str:
     """The id of a batch: a partner's report number counts once per order."""
     return f"{order}/{report_no}"
+
+
+def lines_of(state: PartnerState, order: PlantingOrder) -> list[OrderLine]:
+    """The order's lines, by number."""
+    return [state.order_lines[name] for name in order.lines]
+
+
+def units_of(lines: Sequence[OrderLine]) -> list[int]:
+    """The trees of all lines."""
+    return [number for line in lines for number in line.units]

@@ -15,15 +15,16 @@ def order_touches(state: PartnerState, number: int) -> Iterable[Touch]:
     yield from (Touch("deliveries", deliveries.delivery_id(kind, number)) for kind in deliveries.KINDS)
     order = state.partner_orders.get(number) if number in state.partner_orders else None
     if order is not None:
-        yield from partner_touches(state, order.partner)
+        yield Touch("partner_records", order.partner)
     if order is not None and order.agreement:
         yield Touch("agreements", order.agreement)
     for name in lines_of(state, number):
         yield Touch("order_lines", name)
         line = loaded_line(state, name)
         if line is not None:
-            if line.quota:
+            if line.quota and order is not None:  # together, locked in the same order as by an allocation
                 yield Touch("quotas", line.quota)
+                yield Touch("performances", order.partner)
             yield from (Touch("tree_units", unit) for unit in line.units)
             yield from (Touch("batches", batch) for batch in line.batches)
 

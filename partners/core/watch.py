@@ -183,12 +183,12 @@ def _is_owed(state: PartnerState, order: PlantingOrder) -> bool:
 
 
 def _season(state: PartnerState, order: PlantingOrder, context: Context) -> Season | None:
-    """The next season that takes orders, by the order's agreement, else by its programme."""
+    """The next season that takes orders, by the order's agreement; of an older order by the one in force."""
     agreement = agreement_of(state, order)
-    if agreement is not None:
-        return next(iter(terms_of(agreement).seasons_from(context.today())), None)
-    terms = context.terms.get(order.programme)
-    return terms.season_for_orders(context.now) if terms is not None else None
+    if agreement is None:
+        partner = state.partner_records.get(order.partner)
+        agreement = state.agreements.get(partner.agreement) if partner and partner.agreement else None
+    return next(iter(terms_of(agreement).seasons_from(context.today())), None) if agreement else None
 
 
 def _moved_trees(state: PartnerState, order: PlantingOrder, row: Replacement, now: int) -> list[object]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.store.database import Reader
+from partners.core.guards import STANDING_HOLDS
 from partners.core.model import OPEN_STATES, WATCHED_STATES, Batch, Delivery, OrderLine, PlantingOrder, Review
-from partners.core.orders import STANDING_HOLDS
 
 DELIVERIES_MAX = 100
 ORDERS_MAX = 500
@@ -32,25 +32,35 @@ async def routes(reader: Reader) -> list[str]:
         last = route
 
 
-async def units_waiting(reader: Reader, route: str, now: int, limit: int) -> list[int]:
-    """Trees that wait for an order of a programme, first come first."""
-    rows = await units_after(reader, route, now, limit, (-1, -1))
-    return [number for number, _ in rows]
-
-
 async def units_after(
-    reader: Reader, route: str, now: int, limit: int, after: tuple[int, int]
+    reader: Reader, route: str, now: int, limit: int, after: tuple[int, int], only_fresh: bool = False
 ) -> list[tuple[int, int]]:
-    """The next (tree, since when it waits) of a programme after one (since, tree), first come first."""
+    """The next (tree, since when it waits) of a programme after one (since, tree), first come first.
+
+    `only_fresh` leaves out those that are known to have no place.
+    """
+    fresh = " AND unplaced_at IS NULL" if only_fresh else ""
     rows = await reader.fetch(
         "SELECT id, waits_from_at FROM tree_units WHERE route = ? AND state = 'pledged'"
-        " AND waits_from_at <= ? AND (waits_from_at, id) > (?, ?) ORDER BY waits_from_at, id LIMIT ?",
+        f" AND waits_from_at <= ? AND (waits_from_at, id) > (?, ?){fresh} ORDER BY waits_from_at, id LIMIT ?",
         route,
         now,
         *after,
         limit,
     )
     return [(number, since_at) for number, since_at in rows]
+
+
+async def has_room(reader: Reader, route: str, now: int) -> bool:
+    """Whether any quota of the programme's species may take a tree: else nobody who has no place need be asked."""
+    rows = await reader.fetch(
+        "SELECT 1 FROM quotas q WHERE q.order_by_at >= ? AND q.held + q.ordered < q.capacity AND q.species ="
+        " (SELECT species FROM trees WHERE id ="
+        " (SELECT id FROM tree_units WHERE route = ? AND state = 'pledged' LIMIT 1)) LIMIT 1",
+        now,
+        route,
+    )
+    return bool(rows)
 
 
 @dataclass(frozen=True, slots=True)

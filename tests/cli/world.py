@@ -30,6 +30,8 @@ from engine.main import Engine, open_engine
 from engine.reported import Reported, command_of
 from engine.settings import Settings
 from partners.jobs import form_orders
+from partners.onboarding.simulated import onboard_simulator
+from partners.registry import SIMULATOR_PARTNER
 
 DAYS = 66
 SOURCE = "band"
@@ -64,6 +66,7 @@ async def build(url: str) -> World:
             clock.shift_ms = (day - DAYS) * DAY_MS
             await _day(engine, world, start + day * DAY_MS, dice, day)
         clock.shift_ms = -2 * DAY_MS
+        await onboard_simulator(engine.db, engine.writer, engine.rules, SIMULATOR_PARTNER, is_hasty=True)
         for _ in range(2):
             await do(engine, RedeemOffer(key(engine, dice), world.walker, PROGRAMME))
             await form_orders(engine.writer, engine.db)

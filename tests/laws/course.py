@@ -38,6 +38,7 @@ class Course:
         self.apart: set[tuple[str, str]] = set()
         self.acts: list[str] = []
         self.trees: list[str] = []
+        self.owners: dict[str, str] = {}
         self.seen: Counter[type] = Counter()
         self._numbers = 0
         self.photographer = ""
@@ -378,6 +379,7 @@ class Course:
             reply = await self.call(user, "offer.redeem", offer=PROGRAMME)
             if "tree" in reply:  # a debt may have swallowed the energy
                 self.trees.append(reply["tree"])
+                self.owners[reply["tree"]] = user
                 return
 
     async def tree_advanced(self) -> None:
@@ -387,6 +389,23 @@ class Course:
         state, note = self.dice.choice(("ordered", "planted", "verified")), f"note {self.number()}"
         trees = tuple(parse_tree_number(number) for number in numbers)
         await self.village.do(c.AdvanceTrees(trees, state, note))
+
+    async def tree_kept(self) -> None:
+        tree = await self._tree_without_place()
+        await self.call(self.owners[tree], "tree.choose", tree=tree, choice="wait")
+
+    async def tree_withdrawn(self) -> None:
+        tree = await self._tree_without_place()
+        reply = await self.call(self.owners[tree], "tree.choose", tree=tree, choice="energy_back")
+        if "tree" in reply:
+            self.trees.remove(tree)
+
+    async def _tree_without_place(self) -> str:
+        await self.tree_redeemed()
+        tree = self.trees[-1]
+        note = f"no_place:{self.number()}"
+        await self.village.do(c.AdvanceTrees((parse_tree_number(tree),), "pledged", note, True, None))
+        return tree
 
 
 GENERATORS: dict[type, Callable[[Course], Awaitable[object]]] = {
@@ -415,4 +434,6 @@ GENERATORS: dict[type, Callable[[Course], Awaitable[object]]] = {
     e.StockGranted: Course.stock_granted,
     e.TreeRedeemed: Course.tree_redeemed,
     e.TreeAdvanced: Course.tree_advanced,
+    e.TreeKept: Course.tree_kept,
+    e.TreeWithdrawn: Course.tree_withdrawn,
 }

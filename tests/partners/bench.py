@@ -38,7 +38,6 @@ from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.store import queries
-from partners.terms import Hurry
 
 KEY = "whsec_" + "c2F4YXVsLXNpbXVsYXRvci1rZXktMzItYnl0ZXMhIQ=="
 PROGRAMME = "saxaul-alxa"
@@ -146,15 +145,19 @@ class Bench:
 
 @asynccontextmanager
 async def open_bench(
-    url: str, partners: Sequence[PartnerSettings] = (), has_records: bool = True
+    url: str,
+    partners: Sequence[PartnerSettings] = (),
+    has_records: bool = True,
+    spreads_ids: bool = True,
 ) -> AsyncIterator[Bench]:
-    """Game and partners on the database, every programme in a hurry; the simulated NGO has its records."""
+    """Game and partners on the database, the simulated NGO has its records and takes single trees."""
     await migrate(url)
     db = await open_database(url)
-    await db.reserve_ids(secrets.randbelow(2**40))  # so that no two tests share an order number at one NGO
+    if spreads_ids:  # so that no two tests share an order number at one NGO
+        await db.reserve_ids(secrets.randbelow(2**40))
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
-    domain = partners_domain(registry.terms.values(), Hurry())
+    domain = partners_domain(registry.terms.values())
     writer = Writer(db, (GAME, domain), FixedRules(lambda: RULES), audience, clock)
     writer.start()
     if has_records:

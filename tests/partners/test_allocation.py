@@ -221,6 +221,23 @@ def test_places_are_free_again_when_the_hold_is_over() -> None:
     assert world.line(world.formed()).units == [10, 1, 2] or world.states(1, 2, 10) == ["ordered"] * 3
 
 
+def test_the_trees_of_a_draft_need_not_wait_for_a_suspended_partner() -> None:
+    world = World(terms(), terms("alxa", "oak"))
+    world.pledge(2)
+    world.form()
+    [draft] = world.drafts()
+    name = world.line(draft).quota
+    world.run(r.MovePartner(None, "li", "elm", "suspended", "looked at"))
+    with pytest.raises(Rejected) as refusal:
+        world.say(draft, "accepted", accepted=2)
+    assert refusal.value.code == "unknown_order"  # it has not gone out
+    world.run(c.RecheckOrder(None, draft))
+    assert (world.order(draft).state, world.order(draft).reason) == ("cancelled", "partner_suspended")
+    assert (world.quota(name).held, world.unit(1).note) == (0, "waits_again:partner_suspended")
+    world.form()
+    assert world.order(world.unit(1).order_id).partner == "oak"
+
+
 def test_an_operator_sends_a_draft_out_but_not_past_its_guards() -> None:
     world = World()
     world.pledge(2)

@@ -28,6 +28,7 @@ from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
 from engine.settings import Settings
 from partners.api import Desk, partners_router
+from partners.record_api import records_router
 from partners.signing import sign
 from tests.partners.bench import KEY, RULES, Bench, free_port, open_bench, simulated_ngo
 
@@ -97,7 +98,7 @@ def _parts(bench: Bench) -> Parts:
         explain=explain,
         publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),
         photos=PhotoFolder(settings.photo_folder),
-        routers=[partners_router(desk)],
+        routers=[records_router(bench.writer, bench.db), partners_router(desk)],
     )
 
 

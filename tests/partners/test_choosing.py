@@ -26,8 +26,8 @@ from partners.checks import audit as partners_audit
 from partners.core.commands import FormOrder
 from partners.core.records import commands as r
 from partners.domain import partners_domain
+from partners.pages import Place, tree_html, tree_page
 from partners.store import queries, record_queries
-from partners.terms import Hurry
 from tests.partners.bench import PROGRAMME, RULES, Audience, Bench, open_bench
 
 OTHER = "caragana-wuwei"
@@ -83,6 +83,14 @@ async def test_its_user_is_told_since_when_and_why_and_may_wait(url: str) -> Non
         assert facts["waiting"]["choices"] == ["switch", "wait", "energy_back"]
         [(since_at, back_at)] = await bench.rows("SELECT unplaced_at, back_at FROM tree_units")
         assert back_at == since_at + 60 * DAY_MS
+        async with bench.db.snapshot() as view:
+            public = await queries.tree_facts(view, tree)
+        assert public is not None
+        page = tree_page(public, Place(RULES.programmes[PROGRAMME], RULES, False), since_at)
+        waiting = {name: facts["waiting"][name] for name in ("since", "why", "energy_back_at")}
+        assert page["waiting"] == waiting
+        assert page["note_text"]["en"].startswith("No partner offers places for this species.")
+        assert waiting["since"] in tree_html(page)
         user, _ = await user_of(bench, tree)
         bench.clock.shift_ms += 10 * DAY_MS
         await bench.do(game.ChooseForTree(KEY.format(1), user, tree, "wait"))
@@ -224,7 +232,7 @@ async def test_a_thousand_trees_after_the_last_ten_places_give_exactly_ten(url: 
         ]
         writers = [bench.writer]
         if bench.db.is_shared:
-            domains = (GAME, partners_domain(bench.registry.terms.values(), Hurry()))
+            domains = (GAME, partners_domain(bench.registry.terms.values()))
             other = Writer(bench.db, domains, FixedRules(lambda: RULES), Audience(), bench.clock)
             other.start()
             writers.append(other)

@@ -6,7 +6,7 @@ A row that `touches` forgets is not there for `decide` (KeyError), as with the r
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.core.events import Decision
@@ -109,10 +109,19 @@ SQUARE = '{"type": "MultiPolygon", "coordinates": [[[[103, 38], [103.1, 38], [10
 IN_SPRING_ON = "2027-03-10"
 
 
-def terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Terms:
+@dataclass(frozen=True, slots=True)
+class Offered(Terms):
+    """A programme's terms, and what its partner's records are to say of it."""
+
+    site: str = ""
+    minimum_trees: int = 1
+    seasons: tuple[Season, ...] = ()
+
+
+def terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Offered:
     """A programme's terms; minimum 3 trees, 7 days of waiting at most."""
     agreed = changes.pop("agreed", PartnerTerms(partner))
-    usual = Terms(
+    usual = Offered(
         programme=programme,
         with_partner=replace(agreed, partner=partner),
         species="haloxylon",
@@ -131,7 +140,7 @@ def terms(programme: str = "minqin", partner: str = "elm", **changes: Any) -> Te
 class World:
     """All rows, a clock that only tests move, and programmes."""
 
-    def __init__(self, *programmes: Terms, has_records: bool = True) -> None:
+    def __init__(self, *programmes: Offered, has_records: bool = True) -> None:
         programmes = programmes or (terms(),)
         self.now = NOW
         self.rows: dict[str, dict[Any, Any]] = {kind.name: {} for kind in PARTNER_SHELVES}
@@ -174,7 +183,7 @@ class World:
                         self._decided(state, follow_up)
         return decision
 
-    def onboard(self, place: Terms, capacity: int = CAPACITY, **changes: Any) -> None:
+    def onboard(self, place: Offered, capacity: int = CAPACITY, **changes: Any) -> None:
         """Partner, agreement, site, offer and quotas for a programme, by the commands of an operator."""
         partner, by = place.partner, "li"
         was = self.rows["partner_records"].get(partner)
@@ -209,7 +218,7 @@ class World:
             if not (was is not None and isinstance(command, r.MovePartner)):
                 self.run(command)
 
-    def _site(self, place: Terms) -> str:
+    def _site(self, place: Offered) -> str:
         taken = self.rows["sites"].get(place.site)
         return (
             place.site

@@ -5,30 +5,20 @@ They live in the agreement's row as plain data, so that a version that was signe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import Any
 
-from engine.core.errors import Rejected
 from engine.core.units import DAY_MS, local_day, local_instant
 from partners.core.after_terms import AfterTerms
 from partners.core.after_terms import Milestone as Due
-from partners.core.model import ORDER_TREES_MAX, PartnerTerms, Season
+from partners.core.model import PartnerTerms, Season
 from partners.core.records.rows import Agreement
 
 SEASON_YEARS_AHEAD = 3
-PRICES_MAX = 500
-SEASONS_MAX = 12
-DAYS_MAX = 3_660
-MILESTONES = ("accepted", "planted", "verified", "m12_in_band", "m36_in_band", "completed")
 TRIGGERS = {"m12_in_band": "M12", "m36_in_band": "M36"}
 """Milestones that wait for a count, and its stage; the others wait for the order's state of the same name."""
 PERCENT_BP = 100
-BAND_READINGS = ("estimate", "lower_bound")
-WHO_PAYS = ("partner", "funder", "shared")
-CLAIM_POLICIES = ("exclusive", "co_funded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,116 +198,6 @@ def is_in_force(agreement: Agreement | None, now: int) -> bool:
     return agreement.starts_on <= today <= agreement.ends_on
 
 
-def check_terms(terms: AgreementTerms, starts_on: str, ends_on: str) -> None:
-    """Raises `bad_agreement` naming the field, what was found and what is expected."""
-    for field, found, expected, holds in _rules(terms, starts_on, ends_on):
-        if not holds:
-            raise Rejected("bad_agreement", field=field, found=str(found), expected=expected)
-
-
-def _rules(terms: AgreementTerms, starts_on: str, ends_on: str) -> list[tuple[str, object, str, bool]]:
-    timers = terms.timers
-    in_order = (*timers.reminders_d, timers.escalate_d, timers.expire_d)
-    rows = [(price.species, price.site) for price in terms.prices]
-    shares = sum(milestone.pct for milestone in terms.milestones)
-    bands = (terms.survival_m12, terms.survival_m36)
-    return [
-        ("ends_on", ends_on, f"a day after {starts_on}", _day(starts_on) < _day(ends_on)),
-        (
-            "minimum_trees",
-            terms.minimum_trees,
-            f"1 to {ORDER_TREES_MAX:,}",
-            1 <= terms.minimum_trees <= ORDER_TREES_MAX,
-        ),
-        ("tolerance_pct", terms.tolerance_pct, "0 to 100", 0 <= terms.tolerance_pct <= 100),
-        ("prices", len(rows), f"1 to {PRICES_MAX} rows", 1 <= len(rows) <= PRICES_MAX),
-        ("prices", rows, "one price for a species and site", len(set(rows)) == len(rows)),
-        (
-            "prices",
-            [price.unit_price_minor for price in terms.prices],
-            "at least 1 minor unit",
-            all(price.unit_price_minor >= 1 for price in terms.prices),
-        ),
-        (
-            "seasons",
-            len(terms.seasons),
-            f"1 to {SEASONS_MAX} windows",
-            1 <= len(terms.seasons) <= SEASONS_MAX,
-        ),
-        (
-            "seasons",
-            [one.id for one in terms.seasons],
-            "an id for each, and each id once",
-            len({one.id for one in terms.seasons if one.id}) == len(terms.seasons),
-        ),
-        (
-            "seasons",
-            [(one.order_by, one.opens, one.closes) for one in terms.seasons],
-            "days of any year as MM-DD",
-            all(_is_month_day(on) for one in terms.seasons for on in (one.order_by, one.opens, one.closes)),
-        ),
-        (
-            "timers",
-            in_order,
-            "reminders, then escalate_d, then expire_d, each later than the one before",
-            all(0 < first < then for first, then in pairwise(in_order)),
-        ),
-        (
-            "timers",
-            (timers.report_d, timers.report_escalate_d, timers.payments_hold_d),
-            "report_d ≤ report_escalate_d ≤ payments_hold_d, at least 1",
-            1 <= timers.report_d <= timers.report_escalate_d <= timers.payments_hold_d,
-        ),
-        (
-            "timers",
-            (timers.expire_d, timers.hold_d),
-            f"1 to {DAYS_MAX} days",
-            all(1 <= days <= DAYS_MAX for days in (timers.expire_d, timers.hold_d, timers.payments_hold_d)),
-        ),
-        ("milestones", shares, "shares that add up to 100 per cent", shares == 100),
-        (
-            "milestones",
-            [milestone.when for milestone in terms.milestones],
-            f"each once, of {', '.join(MILESTONES)}",
-            len({one.when for one in terms.milestones}) == len(terms.milestones)
-            and all(one.when in MILESTONES and one.pct >= 1 for one in terms.milestones),
-        ),
-        ("survival", [band.pct for band in bands], "1 to 100", all(1 <= band.pct <= 100 for band in bands)),
-        (
-            "survival",
-            [band.reading for band in bands],
-            f"one of {', '.join(BAND_READINGS)}",
-            all(band.reading in BAND_READINGS for band in bands),
-        ),
-        ("evidence_min", terms.evidence_min, "1 to 50 files a batch", 1 <= terms.evidence_min <= 50),
-        (
-            "replacement_pays",
-            terms.replacement_pays,
-            f"one of {', '.join(WHO_PAYS)}",
-            terms.replacement_pays in WHO_PAYS,
-        ),
-        (
-            "claim_policy",
-            terms.claim_policy,
-            f"one of {', '.join(CLAIM_POLICIES)}",
-            terms.claim_policy in CLAIM_POLICIES,
-        ),
-        (
-            "claim_share_pct",
-            terms.claim_share_pct,
-            "100 where claims are exclusive, else 1 to 99",
-            terms.claim_share_pct == 100
-            if terms.claim_policy == "exclusive"
-            else 1 <= terms.claim_share_pct <= 99,
-        ),
-    ]
-
-
-def season_facts(season: Season) -> Mapping[str, int]:
-    """A season's instants, as a quota keeps them."""
-    return {"opens_at": season.opens_at, "closes_at": season.closes_at, "order_by_at": season.order_by_at}
-
-
 def _season(window: Window, year: int) -> Season:
     opens_on = date.fromisoformat(f"{year}-{window.opens}")
     closes_on = date.fromisoformat(f"{year}-{window.closes}")
@@ -336,20 +216,3 @@ def _season(window: Window, year: int) -> Season:
 
 def _end(on: date) -> int:
     return local_instant(on + timedelta(days=1), 0, "UTC") - 1
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Rejected(
-            "bad_agreement", field="starts_on or ends_on", found=text[:40], expected="YYYY-MM-DD"
-        ) from None
-
-
-def _is_month_day(text: str) -> bool:
-    try:
-        date.fromisoformat(f"2001-{text}")
-    except ValueError:
-        return False
-    return True

@@ -10,7 +10,8 @@ from engine.core.events import Decision
 from partners.core.context import Context
 from partners.core.records import commands as c
 from partners.core.records import events as e
-from partners.core.records.agreed import as_row_terms, check_terms
+from partners.core.records.agreed import as_row_terms
+from partners.core.records.fitting import check_terms
 from partners.core.records.rows import Agreement, Partner, agreement_id
 from partners.core.records.vetting import put
 

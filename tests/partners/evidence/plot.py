@@ -38,7 +38,6 @@ from partners.evidence.rules import shipped_rules
 from partners.onboarding.simulated import onboard_simulator
 from partners.standard import with_standard
 from partners.store import evidence_queries
-from partners.terms import Hurry
 from tests.partners.bench import RULES, Audience
 
 ELM, OAK = "elm", "oak"
@@ -247,7 +246,7 @@ async def open_plot(
         for name in PLACES
     }
     # without the game: its trees would each have to be earned and redeemed first
-    domain = replace(partners_domain(agreed.values(), Hurry()), reactions={})
+    domain = replace(partners_domain(agreed.values()), reactions={})
     writer = Writer(db, (GAME, domain), FixedRules(rules), Audience(), clock)
     writer.start()
     clock.at = ORDERED_AT
