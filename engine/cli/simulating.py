@@ -130,12 +130,23 @@ def rules_simulate(
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
             usual = "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
-            people = _sized(_population(population or usual, books), traces, books, users, days)
-            people = people.model_copy(update={"start": _start(people, books, bool(traces), start)})
+            people = _people(population or usual, books, traces, users, days, start)
             count = runs or (_compared_runs() if len(books) > 1 else 1)
             shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
         if shown is not None:
             give(*shown, csv_folder, parquet_folder, html_file, as_json)
+
+
+def _people(
+    name: str,
+    books: dict[str, tuple[Path, "RuleBook"]],
+    traces: Sequence["Trace"],
+    users: int | None,
+    days: int | None,
+    start: str | None,
+) -> "Population":
+    people = _sized(_population(name, books), traces, books, users, days)
+    return people.model_copy(update={"start": _start(people, books, bool(traces), start)})
 
 
 def _compared_runs() -> int:

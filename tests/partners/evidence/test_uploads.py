@@ -152,8 +152,8 @@ async def test_only_the_partner_itself_reaches_its_uploads(station: Station) -> 
     for token in ("x", "oak~1~x", "nobody~99999999999~x", f"{station.passes[NGO]}x", "~~", "é~1~2"):
         bad = {"Authorization": f"Bearer {token}".encode(), "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
         assert (await station.http.post("/v1/evidence/uploads", headers=bad)).status_code == 401
-    stolen = station.passes[NGO].replace(NGO, OAK, 1)
-    bad = {"Authorization": f"Bearer {stolen}", "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    foreign = station.passes[NGO].replace(NGO, OAK, 1)
+    bad = {"Authorization": f"Bearer {foreign}", "Tus-Resumable": "1.0.0", "Upload-Length": "5"}
     assert (await station.http.post("/v1/evidence/uploads", headers=bad)).status_code == 401
     for expires in (1, 9_999_999_999):
         bad["Authorization"] = f"Bearer {make_pass(KEY, NGO, expires)}"
