@@ -269,7 +269,7 @@ def _simulated(
 
     typical: dict[str, Any] = {}
     for folder, _ in reversed(list(books.values())):
-        typical |= typical_reports(folder)
+        typical |= typical_reports(folder, population.acts if population.other_acts is None else None)
     compared = [book for _, book in books.values()]
     names = {place: about.names.en for place, about in population.places.items()}
     made: list[list[Figures]] = []
