@@ -104,7 +104,7 @@ async def read_journal(
         reading.tally(reading.arm(user)).users.append(figures)
     for tally in reading.groups.values():
         tally.user_days = sum(max(0, reading.days - max(0, user.opened)) for user in tally.users)
-        _count_active(tally, reading.days)
+        count_active(tally, reading.days)
     return reading
 
 
@@ -123,9 +123,7 @@ async def _begun(view: Reader, between: Between) -> tuple[Reading, int]:
     begin, end = local_day(min(first_at, opened_at), zone), local_day(last_at, zone)
     first, last = max(begin, between.first or begin), min(end, between.last or end)
     if first > last:
-        raise EmptyDatabase(
-            f"nothing happened from {between.first} to {between.last}; the database holds {begin} to {end}"
-        )
+        raise EmptyDatabase(f"nothing happened in the days asked for; the database holds {begin} to {end}")
     reading = Reading(first, zone, (last - first).days + 1)
     if between.first is not None:
         reading.from_ms = local_instant(first, 0, zone)
@@ -351,7 +349,8 @@ def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str
             figures.first_tree = day
 
 
-def _count_active(tally: Tally, days: int) -> None:
+def count_active(tally: Tally, days: int) -> None:
+    """Count the users of each day by the days on which they were active."""
     counts: Counter[int] = Counter()
     for user in tally.users:
         counts.update(_bits(user.active))

@@ -226,6 +226,13 @@ def children() -> list[str]:
     return [line for line in shown.splitlines() if "study_child" in line]
 
 
+async def test_a_report_does_not_wait_for_a_simulation(desk: Api) -> None:
+    long = (await begun(desk, users=2_000, days=200, runs=1)).json()
+    told = (await begun(desk, "reports", from_on="2026-01-01", until_on="2026-01-02")).json()
+    assert (await ended(desk, told, "reports"))["problem"]["code"] == "nothing_to_report"
+    assert (await desk.operator("GET", f"/v1/rules/simulations/{long['id']}")).json()["state"] == "running"
+
+
 async def test_more_than_a_few_that_wait_are_refused(desk: Api) -> None:
     answers = [await begun(desk, users=2_000, days=200, runs=1) for _ in range(studies.WAITING_MAX + 2)]
     assert [one.status_code for one in answers] == [202] * (studies.WAITING_MAX + 1) + [503]
