@@ -51,6 +51,9 @@ ParquetOption = Annotated[
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Write one self-contained page with charts (extra `charts`).")
 ]
+ProcessesOption = Annotated[
+    int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
+]
 
 
 class By(StrEnum):
@@ -90,9 +93,7 @@ def rules_simulate(
         int | None,
         typer.Option(min=1, max=RUNS_MAX, help="Runs with seeds from --seed on; two rulebooks: 3, else 1."),
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
-    ] = None,
+    processes: ProcessesOption = None,
     trace: Annotated[
         list[str] | None,
         typer.Option(help="Real acts, as fitbit=FILE, bike=FILE or ev=FILE; may be given again."),
@@ -125,16 +126,19 @@ def rules_simulate(
         books = _books(folders or [], database, stack)
         check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
-            has_more = bool(population or trace or users or days or start)
-            shown: _Shown | None = _replay(books, from_journal, seed, has_more)
+            more = bool(population or trace or users or days or start)
+            shown: _Shown | None = _replay(books, from_journal, seed, more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
-            usual = "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
-            people = _people(population or usual, books, traces, users, days, start)
-            count = runs or (_compared_runs() if len(books) > 1 else 1)
-            shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
+            people = _people(population or _usual(traces, benchmark), books, traces, users, days, start)
+            shown = _described(books, people, traces, seed, runs, processes, benchmark, as_json)
         if shown is not None:
             give(*shown, csv_folder, parquet_folder, html_file, as_json)
+
+
+def _usual(traces: Sequence["Trace"], benchmark: bool) -> str:
+    """The population where none is named."""
+    return "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
 
 
 def _people(
@@ -149,28 +153,23 @@ def _people(
     return people.model_copy(update={"start": _start(people, books, bool(traces), start)})
 
 
-def _compared_runs() -> int:
-    from engine.simulate.trials import COMPARED_RUNS
-
-    return COMPARED_RUNS
-
-
 def _described(
     books: dict[str, tuple[Path, "RuleBook"]],
     population: "Population",
     traces: Sequence["Trace"],
     seed: int,
-    runs: int,
+    runs: int | None,
     processes: int | None,
     benchmark: bool,
     as_json: bool,
 ) -> "_Shown | None":
     """What is to be shown of described or traced users; nothing where only the speed was asked for."""
-    from engine.simulate.trials import about_trial, compared, simulated, typical_of
+    from engine.simulate.trials import COMPARED_RUNS, about_trial, compared, simulated, typical_of
 
+    runs = runs or (COMPARED_RUNS if len(books) > 1 else 1)
     started = time.perf_counter(), sum(os.times()[:4])
     rulebooks = {label: book for label, (_, book) in books.items()}
-    typical = typical_of(folder for folder, _ in books.values())
+    typical = typical_of((folder for folder, _ in books.values()), population)
     with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
         made = simulated(
             rulebooks,

@@ -22,11 +22,12 @@ from engine.store.database import Reader
 COMPARED_RUNS = 3  # of two rulebooks, so that noise can be told
 
 
-def typical_of(folders: Iterable[Path]) -> dict[str, Typical]:
-    """Ordinary reports of all behaviours that the rulebooks' folders have; where several have one, of the first."""
+def typical_of(folders: Iterable[Path], population: Population) -> dict[str, Typical]:
+    """Ordinary reports of the behaviours that the population may do; where several rulebooks have one, of the first."""
+    names = population.acts if population.other_acts is None else None
     found: dict[str, Typical] = {}
     for folder in reversed(list(folders)):
-        found |= typical_reports(folder)
+        found |= typical_reports(folder, names)
     return found
 
 

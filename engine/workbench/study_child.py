@@ -95,7 +95,7 @@ def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
             check_population(population, books)
         except PopulationError as problem:
             raise Refused("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
-        typical = typical_of(folders.values())
+        typical = typical_of(folders.values(), population)
     rulebooks = list(books.values())
     if study["start"] is not None:
         population = population.model_copy(update={"start": date.fromisoformat(study["start"])})
