@@ -17,6 +17,7 @@ from pypdf import PdfReader
 
 from engine.api.app import make_app
 from engine.core.numbers import order_number, tree_number
+from partners import public_api
 from partners.after_api import after_router
 from partners.api import Desk
 from partners.public_api import public_router
@@ -51,7 +52,9 @@ async def office(folder: Path, operators: dict[str, str] | None = None) -> Async
         parts = _parts(bench)
         parts.settings = parts.settings.model_copy(update={"operators": operators or {}})
         desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES)
-        app = make_app(replace(parts, routers=[*parts.routers, public_router(desk), after_router(desk)]))
+        app = make_app(
+            replace(parts, routers=[*parts.routers, public_router(desk, kept_s=0.0), after_router(desk)])
+        )
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve())
         try:
@@ -216,6 +219,17 @@ async def test_the_pdf_leads_to_the_page_that_tells_what_became_of_it(tmp_path: 
         html = await at.http.get(f"/v1/certificates/{told['number']}", headers={"accept": "text/html"})
         assert "valid 有效" in html.text
         assert "Simulated partner" in html.text
+
+
+async def test_printing_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public_api, "PRINTS_WAITING_MAX", 2)
+    async with office(tmp_path) as at:
+        _, units = await one_planted(at)
+        paths = [f"/v1/trees/{tree_number(unit)}/certificate" for unit in units]
+        found = await asyncio.gather(*(at.http.get(path) for path in paths))
+        assert sorted(one.status_code for one in found) == [200, 200, 503]
+        long = await at.http.get(paths[0], headers={"host": "x" * 300})
+        assert (long.status_code, long.json()["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(
