@@ -30,8 +30,10 @@ from partners.after_bodies import (
 )
 from partners.api import Desk, NumberPath, reading, submit
 from partners.core import after_commands as ac
+from partners.core.disputes import before_workdays
 from partners.core.invoices import invoice_id
 from partners.core.model import batch_id
+from partners.standard import standard_terms
 from partners.store import funders, queries, stands
 
 LINES_MAX = 200
@@ -77,10 +79,11 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/late", responses=refusals("unavailable"))
     async def late(person: Caller) -> dict[str, Any]:
-        """Counts, disputes, answers and bills that are overdue."""
+        """Reviews, counts, disputes, answers and bills that are overdue."""
         now = desk.writer.clock.now_ms()
+        planted_before = before_workdays(now, standard_terms().review_workdays)
         async with reading(desk) as reader:
-            found = await stands.late(reader, now, local_day(now, "UTC").isoformat())
+            found = await stands.late(reader, now, local_day(now, "UTC").isoformat(), planted_before)
         return {name: [_shown(row) for row in rows] for name, rows in found.items()}
 
     @router.get("/funders", responses=refusals("unavailable"))

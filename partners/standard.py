@@ -21,6 +21,7 @@ PERCENT_BP = 100
 _DAYS = {"fix_d": "fix_ms", "dispute_decide_d": "dispute_decide_ms", "payments_hold_d": "payments_hold_ms"}
 _PLAIN = (
     "own_share_pct",
+    "review_workdays",
     "window_d",
     "again_d",
     "plots_min",

@@ -101,9 +101,15 @@ async def order_stands(reader: Reader, order: int) -> dict[str, list[Any]] | Non
     }
 
 
-async def late(reader: Reader, now: int, today: str) -> dict[str, list[dict[str, Any]]]:
-    """What waits for a person for too long: counts, disputes, answers to what was asked, bills."""
+async def late(reader: Reader, now: int, today: str, planted_before: int) -> dict[str, list[dict[str, Any]]]:
+    """What waits for a person for too long: reviews (those planted before `planted_before`), counts, disputes, answers
+    to what was asked, bills."""
     queries: dict[str, tuple[str, tuple[str, ...], tuple[int | str, ...]]] = {
+        "reviews": (
+            "SELECT id, fact_at FROM partner_orders WHERE state = 'planted' AND fact_at < ? ORDER BY fact_at",
+            ("order", "planted_at"),
+            (planted_before,),
+        ),
         "audits": (
             "SELECT order_id, id, due_on FROM audits WHERE state = 'planned' AND due_on < ? ORDER BY due_on",
             ("order", "audit", "due_on"),

@@ -159,6 +159,7 @@ async def test_disputes_and_disturbances_over_http(tmp_path: Path) -> None:
         at.bench.clock.shift_ms += 40 * 86_400_000
         late = (await at.get("/late")).json()
         assert [row["order"] for row in late["disputes"]] == [order]
+        assert [row["order"] for row in late["reviews"]] == [order]
         decision = {"by": "li", "outcome": "settled", "note": "agreed"}
         assert (await at.post(f"/disputes/{dispute['dispute']}/decide", decision)).status_code == 200
         assert (await at.post("/disputes/99/decide", decision)).json()["code"] == "unknown_dispute"
