@@ -141,6 +141,17 @@ async def late(reader: Reader, now: int, today: str, planted_before: int) -> dic
     }
 
 
+async def set_aside_for_waiting(reader: Reader) -> list[tuple[str, str, int, int]]:
+    """(programme, currency, set aside for a tree, trees) of all trees that wait for an order."""
+    rows = await reader.fetch(
+        """SELECT u.route, c.currency, c.unit_price_minor, count(*) FROM tree_units u
+           JOIN trees t ON t.id = u.id JOIN commitments c ON c.id = t.commitment_id
+           WHERE u.state = 'pledged' GROUP BY u.route, c.currency, c.unit_price_minor
+           ORDER BY u.route, c.currency, c.unit_price_minor"""
+    )
+    return [(route, currency, price, count) for route, currency, price, count in rows]
+
+
 async def audit_lines(reader: Reader, after: int, limit: int) -> list[AuditEvent]:
     """Sealed lines of the audit log behind a place."""
     columns = ", ".join(_COLUMNS[AuditEvent])

@@ -20,6 +20,7 @@ from engine.core.numbers import order_number, tree_number
 from partners import public_api
 from partners.after_api import after_router
 from partners.api import Desk
+from partners.jobs import follow_up, form_orders
 from partners.public_api import public_router
 from partners.sealing import seal_audit
 from tests.partners.bench import PROGRAMME, RULES, Bench, free_port, open_bench
@@ -74,8 +75,6 @@ async def one_planted(at: Office, count: int = 3) -> tuple[str, list[int]]:
 
 
 async def follow(at: Office) -> None:
-    from partners.jobs import follow_up
-
     await follow_up(at.bench.writer, at.bench.db)
 
 
@@ -220,6 +219,20 @@ async def test_the_pdf_leads_to_the_page_that_tells_what_became_of_it(tmp_path: 
         html = await at.http.get(f"/v1/certificates/{told['number']}", headers={"accept": "text/html"})
         assert "valid 有效" in html.text
         assert "Simulated partner" in html.text
+
+
+async def test_trees_that_no_funding_pays_for_wait_and_are_told(tmp_path: Path) -> None:
+    async with office(tmp_path) as at:
+        await at.bench.trees(2)
+        async with at.bench.db.write() as tx:
+            await tx.execute("UPDATE commitments SET unit_price_minor = 700")
+        at.bench.writer._cache = None
+        assert await form_orders(at.bench.writer, at.bench.db) == 0
+        [row] = (await at.get("/late")).json()["not_funded"]
+        assert row == {
+            "programme": PROGRAMME, "set_aside_minor": 700, "currency": "CNY", "trees": 2,
+            "unit_price_minor": 738, "price_currency": "CNY",
+        }  # fmt: skip
 
 
 async def test_printing_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
