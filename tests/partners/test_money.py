@@ -146,6 +146,19 @@ def test_an_unpaid_bill_for_trees_that_left_is_owed_once_it_is_paid_or_freed_onc
         books_balance(world)
 
 
+def test_trees_that_leave_after_everything_is_billed_are_owed_too() -> None:
+    world = World(watched_terms())
+    order = world.ordered(10)
+    world.say(order, "accepted", accepted=10)
+    bill = str(world.run(invoice(order, "accepted", 1500)).reply["invoice"])
+    world.say(order, "planted", accepted=10, batches=(batch("1", 2),))
+    assert balances(world, order) == {"payable": 1500}
+    world.run(c.ReviewOrder(None, "operator:li", order, "verified", verified={"1": 1}))
+    world.run(ac.SettleInvoice(None, "operator:li", order, bill, True))
+    assert balances(world, order) == {"paid": 500, "owed": 1000}
+    books_balance(world)
+
+
 def test_closing_short_gives_the_rest_back_and_writes_off_the_share_of_what_is_lost() -> None:
     world = World(watched_terms())
     order = monitored(world)

@@ -70,8 +70,8 @@ def test_a_published_cluster_sample_comes_out_as_published() -> None:
     """Scheaffer, Mendenhall and Ott, Elementary Survey Sampling, the blocks of example 8.2: 25 of 415 blocks, mean
     income 8,801 a resident with a bound of 1,617 on the error (two standard errors, finite population correction).
 
-    Here incomes are thousands a hundred residents, so that they are rates; the bound leaves out the correction and takes
-    2.064 standard errors.
+    Here incomes are thousands a hundred residents, so that they are rates; the bound leaves out the correction and
+    takes 2.064 standard errors.
     """
     residents = [8, 12, 4, 5, 6, 6, 7, 5, 8, 3, 2, 6, 5, 10, 9, 3, 6, 5, 5, 4, 6, 8, 7, 3, 8]
     thousands = [
