@@ -26,6 +26,7 @@ DAMAGES = {
     "claim_of_another_batch": "UPDATE claims SET batch_id = 'nowhere' WHERE unit = {unit}",
     "verified_without_claim": "DELETE FROM claims WHERE unit = {unit}",
     "fund_balance": "UPDATE order_funds SET paid_minor = paid_minor + 1 WHERE order_id = {order}",
+    "fund_price": "UPDATE order_funds SET trees = trees + 1 WHERE order_id = {order}",
     "commitment_overdrawn": "UPDATE commitments SET amount_minor = 1",
     "milestone_invoices": "UPDATE milestones SET invoiced_minor = 0",
     "watched_without_counts": "DELETE FROM audits WHERE order_id = {order}",

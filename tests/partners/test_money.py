@@ -46,6 +46,9 @@ def books_balance(world: World) -> None:
         for account, name in BALANCES.items():
             own = fund.currency if account == "held" else fund.price_currency
             assert sums[account, own] == getattr(fund, name) >= 0, (fund.id, account)
+        if world.order(fund.order_id).state != "closed_short":
+            with_partner = fund.committed_minor + fund.payable_minor + fund.paid_minor
+            assert with_partner - fund.excess_minor == fund.trees * fund.price_minor, fund
         for currency in {fund.currency, fund.price_currency}:
             assert sum(amount for (_, of), amount in sums.items() if of == currency) == 0
 
