@@ -196,10 +196,15 @@ def _add_commands(router: APIRouter, desk: Desk) -> None:
             "key_reused",
         ),
     )
-    async def review(number: NumberPath, body: ReviewBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
-        """The operator's verdict: the only way from planted to verified."""
-        order = parse_order_number(number)
-        command = ReviewOrder(key, OPERATOR, order, body.verdict, body.note, body.verified)
+    async def review(
+        number: NumberPath,
+        body: ReviewBody,
+        key: MaybeIdempotencyKey,
+        person: Annotated[str | None, Depends(operator_caller)],
+    ) -> dict[str, Any]:
+        """The operator's verdict on all batches that are not decided yet."""
+        order, reviewer = parse_order_number(number), f"{OPERATOR}:{person}" if person else OPERATOR
+        command = ReviewOrder(key, reviewer, order, body.verdict, body.note, body.verified)
         return await submit(desk, command)
 
     @router.post("/orders/{number}/cancel", responses=refused | refusals("order_ended", "already_reported"))

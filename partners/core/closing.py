@@ -98,7 +98,8 @@ def _check_room(state: PartnerState, order: PlantingOrder, closing: Closing) -> 
         home = state.partner_orders.get(standing.order_id) if standing is not None else None
         if standing is None or home is None or home.programme != order.programme or target in closing.lost:
             raise Rejected("bad_closing", field="moves", batch=target, expected="a batch of the programme")
-        room = standing.verified * standing.own_share_pct // 100 - standing.claimed - standing.written_down
+        ours = (standing.verified - standing.written_down) * standing.own_share_pct // 100
+        room = ours - standing.claimed
         if units > room or home.state not in ("monitoring", "completed", "verified"):
             raise Rejected("bad_closing", field="moves", batch=target, expected=f"at most {room} trees")
 
