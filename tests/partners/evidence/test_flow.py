@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 
 from partners.core import commands as c
-from partners.core.evidence_commands import AssessBatch, DismissReason, KeepEvidence
+from partners.core.evidence_commands import AssessBatch, DismissReason, KeepEvidence, RecordOutline
+from partners.evidence.geometry import checked_outline
 from partners.evidence.jobs import settle_evidence
 from partners.evidence.photos import read_photo
+from partners.evidence.shapes import read_shape
 from tests.partners.evidence.attempts import SITE, good_photo
 from tests.partners.evidence.plot import (
     ELM,
@@ -167,3 +169,14 @@ async def test_an_outline_in_a_datum_that_nobody_stated_is_a_question(plot: Plot
     assert (code, weight, about["coordinates_of"], about["are_in"]) == ("datum_mistake", 0, "site", datum)
     await plot.outline(geojson(shown), datum=datum)  # the partner answers
     assert (await plot.assessment(order))["verdict"] == "passed"
+
+
+async def test_an_outline_whose_batches_a_crash_left_is_made_good_by_the_job(field: Plot) -> None:
+    order = await field.order()
+    await field.report(order, batch("1", 200, [await field.upload(good_photo(1))]))
+    shape = checked_outline(read_shape(geojson(square(SITE, 300))), "wgs84")
+    site = (ELM, PLACES[ELM], "2027-spring", "wgs84")
+    await field.desk.submit(RecordOutline(None, *site, shape.area_m2, shape.box_e6, shape.polygons, [], []))
+    assert "outline_missing" in await field.findings(order)  # the process died before it judged anew
+    assert await settle_evidence(field.desk) == 1
+    assert await field.findings(order) == set()
