@@ -21,6 +21,7 @@ CHECKED: tuple[str, ...] = (
     "Every order has a line and an outbox row for its submission.",
     "Every file of evidence belongs to a batch that exists.",
     *AFTER_CHECKED,
+    "Every assessment is of a batch, and every place has the outline that it says is in use.",
 )
 
 
@@ -170,6 +171,21 @@ _LAWS = (
         """SELECT o.id FROM partner_orders o LEFT JOIN deliveries d ON d.order_id = o.id AND d.kind = 'submit'
            WHERE d.id IS NULL ORDER BY o.id""",
         "expected an outbox row for its submission, found none",
+    ),
+    _Law(
+        "assessment_without_batch",
+        "batch",
+        """SELECT a.batch_id FROM assessments a LEFT JOIN batches b ON b.id = a.batch_id
+           WHERE b.id IS NULL ORDER BY a.batch_id""",
+        "expected a batch for its assessment, found none",
+    ),
+    _Law(
+        "outline_in_use",
+        "place",
+        """SELECT p.place, p.version FROM planted_places p LEFT JOIN site_outlines o
+           ON o.place = p.place AND o.version = p.version
+           WHERE p.version > 0 AND o.id IS NULL ORDER BY p.place""",
+        "expected version {1} of its outline, found none",
     ),
     _Law(
         "evidence_without_batch",

@@ -2,7 +2,19 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, funders, keys, publishing, reviews, serving, simulating, workbench
+from engine.cli import (
+    data,
+    doctor,
+    evidence,
+    feeds,
+    funders,
+    keys,
+    publishing,
+    reviews,
+    serving,
+    simulating,
+    workbench,
+)
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -66,6 +78,9 @@ review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
+orders = typer.Typer(help="Look after planting orders.", no_args_is_help=True)
+orders.command("evidence")(evidence.orders_evidence)
+app.add_typer(orders, name="orders")
 app.command()(doctor.version)
 
 
