@@ -111,7 +111,7 @@ def run(setup: Setup, processes: int | None = None, progress: Progress = lambda 
 def _steps(setup: Setup, hands: Sequence[_Hand], progress: Progress) -> Tally:
     stock = _Stock(setup)
     granted: dict[int, dict[str, int]] | None = None
-    ahead = 0 if stock.left else DAYS_AHEAD  # without stock to share, no shard waits for the wishes of another
+    ahead = 0 if stock.left else DAYS_AHEAD  # without stock to share, nobody waits for another's wishes
     days = iter(range(setup.days))
     for day in range(setup.days):
         for begun in islice(days, 1 if day else 1 + ahead):
