@@ -2,7 +2,18 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, simulating, workbench
+from engine.cli import (
+    data,
+    doctor,
+    feeds,
+    keys,
+    publishing,
+    reporting,
+    reviews,
+    serving,
+    simulating,
+    workbench,
+)
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -42,7 +53,7 @@ for command in (
 ):
     rules.command()(command)
 rules.command("simulate")(simulating.rules_simulate)
-rules.command("report")(simulating.rules_report)
+rules.command("report")(reporting.rules_report)
 canary = typer.Typer(help="Look after the rulebook that a share of users has.", no_args_is_help=True)
 canary.command("promote")(publishing.canary_promote)
 canary.command("withdraw")(publishing.canary_withdraw)

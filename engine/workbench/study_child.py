@@ -161,7 +161,7 @@ def _report(study: Mapping[str, Any], tell: Tell) -> Made:
 
 
 async def _arms(study: Mapping[str, Any], book: Any, tell: Tell) -> list[Figures]:
-    from engine.simulate.journal import Between
+    from engine.simulate.between import Between
     from engine.simulate.trials import reported
     from engine.store.opening import open_database
 
