@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from engine.workbench.child import laid_out, limit
 
 if TYPE_CHECKING:
+    from engine.rulebook import RulebookError
     from engine.simulate.comparing import Difference
     from engine.simulate.figures import Figures
     from engine.simulate.population import Population
@@ -66,6 +67,13 @@ def work_out(study: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     return result
 
 
+def _told(problem: RulebookError) -> list[dict[str, Any]]:
+    """What is wrong with a rulebook, as check and diff tell it."""
+    from engine.workbench.checking import PROBLEM
+
+    return [{name: getattr(one, name) for name in PROBLEM} for one in problem.problems[:PROBLEMS_TOLD_MAX]]
+
+
 def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6)).decode()
 
@@ -88,8 +96,7 @@ def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
             try:
                 books[label] = load_rulebook(folder)
             except RulebookError as problem:
-                told = [str(one)[:PROBLEM_CHARACTERS_MAX] for one in problem.problems[:PROBLEMS_TOLD_MAX]]
-                raise Refused("rulebook_broken", rulebook=label, problems=told) from problem
+                raise Refused("rulebook_broken", rulebook=label, problems=_told(problem)) from problem
         try:
             population = _population(study, Path(place))
             check_population(population, books)
@@ -150,7 +157,7 @@ def _report(study: Mapping[str, Any], tell: Tell) -> Made:
         try:
             book = load_rulebook(laid_out(study["files"], Path(place, "rules"), study["folder"]))
         except RulebookError as problem:
-            raise Refused("rulebook_broken", problems=[str(one) for one in problem.problems[:1]]) from problem
+            raise Refused("rulebook_broken", problems=_told(problem)) from problem
     try:
         arms = asyncio.run(_arms(study, book, tell))
     except EmptyDatabase as problem:
