@@ -50,6 +50,15 @@ HtmlOption = Annotated[
 ]
 
 
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on which "
+        "the last of what differs begins to, where that is later."
+    ),
+]
+
+
 # --- simulate ---------------------------------------------------------------------------------------
 
 
@@ -69,13 +78,7 @@ def rules_simulate(
         int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on "
-            "which the last of what differs begins to, where that is later."
-        ),
-    ] = None,
+    start: StartOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
     runs: Annotated[
         int | None,
