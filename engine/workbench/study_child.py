@@ -209,6 +209,7 @@ def main() -> None:
         _tell({"result": work_out(study, _tell)})
     except Refused as refusal:
         _tell({"refused": refusal.told})
+    os._exit(0)  # without waiting for the thread that reads
 
 
 if __name__ == "__main__":
