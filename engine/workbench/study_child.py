@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -36,6 +37,7 @@ NICE = 10
 TELL_EVERY_S = 0.5
 PROBLEMS_TOLD_MAX = 20
 PROBLEM_CHARACTERS_MAX = 2_000
+TRACEBACK_CHARACTERS_MAX = 4_000
 LABELS = ("A", "B")
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -209,6 +211,10 @@ def main() -> None:
         _tell({"result": work_out(study, _tell)})
     except Refused as refusal:
         _tell({"refused": refusal.told})
+    except MemoryError:
+        os._exit(1)
+    except Exception:
+        _tell({"failed": traceback.format_exc()[-TRACEBACK_CHARACTERS_MAX:]})
     os._exit(0)  # without waiting for the thread that reads
 
 
