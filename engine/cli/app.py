@@ -10,6 +10,7 @@ from engine.cli import (
     funders,
     keys,
     publishing,
+    reporting,
     reviews,
     serving,
     simulating,
@@ -54,7 +55,7 @@ for command in (
 ):
     rules.command()(command)
 rules.command("simulate")(simulating.rules_simulate)
-rules.command("report")(simulating.rules_report)
+rules.command("report")(reporting.rules_report)
 canary = typer.Typer(help="Look after the rulebook that a share of users has.", no_args_is_help=True)
 canary.command("promote")(publishing.canary_promote)
 canary.command("withdraw")(publishing.canary_withdraw)

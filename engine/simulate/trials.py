@@ -8,11 +8,12 @@ from typing import Any
 
 from engine.core.canary import EVERYBODY
 from engine.core.rules import RuleBook
+from engine.simulate.between import Between
 from engine.simulate.comparing import Difference, difference_table, differences
 from engine.simulate.days import Trace
 from engine.simulate.figures import Figures
-from engine.simulate.journal import Between, read_journal
 from engine.simulate.journal import Progress as Steps
+from engine.simulate.journal import read_journal
 from engine.simulate.population import Population
 from engine.simulate.running import Progress, run, setup_of
 from engine.simulate.tables import Table, joined, tables_of

@@ -173,6 +173,9 @@ async def _child(study: Study, text: bytes, needs_secrets: bool) -> Mapping[str,
             told = _decode(line)
             if "refused" in told:
                 return told["refused"]
+            if "failed" in told:
+                log.error("a %s failed: %s", study.kind, told["failed"])
+                return {"code": "internal"}
             if "result" in told:
                 study.tables = base64.b64decode(told["result"]["tables"])
                 page = told["result"].get("page")

@@ -274,6 +274,14 @@ async def test_impatience_ends_it_and_says_so(desk: Api) -> None:
     await place.close()
 
 
+async def test_a_fault_of_our_own_is_not_called_too_costly() -> None:
+    place = Studies()
+    study, _ = place.start("simulation", new_key(), {}, {"rulebooks": []})
+    assert study.task is not None
+    await study.task
+    assert study.state == "failed" and study.problem == {"code": "internal"}
+
+
 async def test_a_child_ends_with_its_parent() -> None:
     """As when the engine is killed: the pipe closes, and nobody works on for nobody."""
     job = {
@@ -282,6 +290,7 @@ async def test_a_child_ends_with_its_parent() -> None:
         "folder": None,
         "population": "city-and-town",
         "population_file": None,
+        "start": None,
         "users": 5_000,
         "days": 300,
         "runs": 1,

@@ -11,8 +11,9 @@ import pytest
 
 from engine.reading import reading
 from engine.simulate import tally as t
+from engine.simulate.between import Between
 from engine.simulate.figures import RETURNS_D, percentile_d, returned
-from engine.simulate.journal import ALL, Between, EmptyDatabase, read_journal
+from engine.simulate.journal import ALL, EmptyDatabase, read_journal
 from engine.simulate.replay import real_days, replayed
 from tests.cli.conftest import run_saxaul
 from tests.cli.world import build
