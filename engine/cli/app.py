@@ -2,7 +2,7 @@
 
 import typer
 
-from engine.cli import data, doctor, feeds, keys, publishing, reviews, serving, simulating, workbench
+from engine.cli import data, doctor, feeds, keys, orders, publishing, reviews, serving, simulating, workbench
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
 
@@ -63,6 +63,15 @@ review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
+planting = typer.Typer(
+    help="See planting orders, and exchange their files with partners.", no_args_is_help=True
+)
+planting.command("list")(orders.orders_list)
+planting.command("show")(orders.orders_show)
+planting.command("sheet")(orders.orders_sheet)
+planting.command("import")(orders.orders_import)
+planting.command("review")(orders.orders_review)
+app.add_typer(planting, name="orders")
 app.command()(doctor.version)
 
 

@@ -71,6 +71,9 @@ def _verified(
         e.OrderReviewed(_review(order, line, command, total, context.now), found),
         e.OrderMoved(order.id, "verified", command.note, None, context.now),
     ]
+    tell = {"order": order.id, "verified": total}
+    resendable = context.partner_terms(order.partner).resendable
+    events.append(e.DeliveryQueued(queue("remind", order, resendable, context.now, tell)))
     for batch in batches:
         proven, unproven = batch.units[: found[batch.id]], batch.units[found[batch.id] :]
         if proven:
