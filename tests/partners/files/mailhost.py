@@ -86,7 +86,7 @@ class MailHost:
 
 def _authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
     is_right = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
-    return AuthResult(success=is_right)
+    return AuthResult(success=is_right, handled=False)
 
 
 @contextmanager
