@@ -83,9 +83,13 @@ def _rows(sheet: Any) -> list[tuple[int, list[Raw]]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             rows = sheet.iter_rows(max_col=COLUMNS_MAX, max_row=SPREADSHEET_ROWS_MAX)
+            blank: Any = None
             for number, cells in enumerate(rows, start=1):
+                if cells is blank:  # openpyxl hands out one and the same row for all that a file leaves out
+                    continue
                 raws = [_raw(cell) for cell in cells]
                 if all(is_blank(raw) for raw in raws):
+                    blank = cells
                     continue
                 found.append((number, raws))
                 if len(found) > ROWS_MAX + HEADER_ROWS_MAX:
