@@ -104,10 +104,11 @@ class DropFolder:
             file = os.open(self._path / INBOX / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:  # a link, gone again, or not ours to read
             return None
+        about = os.fstat(file)
+        if not stat.S_ISREG(about.st_mode) or time.time() - about.st_mtime < self._settled_s:
+            os.close(file)
+            return None
         with os.fdopen(file, "rb") as opened:
-            about = os.fstat(file)
-            if not stat.S_ISREG(about.st_mode) or time.time() - about.st_mtime < self._settled_s:
-                return None
             return opened.read(bytes_max + 1)
 
     def _put_away(self, name: str, room: str) -> None:

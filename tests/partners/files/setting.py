@@ -11,12 +11,12 @@ PARTNER = "green-elm"
 
 
 def partner_files(
-    folder: Path, host: MailHost | None, *, timeout_s: float = 10.0, extra: str = "", **partner: str
+    place: Path, host: MailHost | None, /, *, timeout_s: float = 10.0, extra: str = "", **partner: str
 ) -> Path:
     """Writes the file and those that it names; `partner` are further lines of the partner's section, `extra` of
     [mail]."""
-    (folder / "key").write_text(KEY + "\n")
-    (folder / "password").write_text(PASSWORD + "\n")
+    (place / "key").write_text(KEY + "\n")
+    (place / "password").write_text(PASSWORD + "\n")
     lines = []
     if host is not None:
         lines = ["[mail]", f'address = "{host.address("orders")}"', "every_s = 1", extra]
@@ -34,6 +34,6 @@ def partner_files(
     if host is not None:
         partner = {"to": f'["{host.address("ngo")}"]', "senders": f'["{host.address("ngo")}"]', **partner}
     lines += [f"{name} = {value}" for name, value in partner.items()]
-    path = folder / "partners.toml"
+    path = place / "partners.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
