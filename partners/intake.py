@@ -32,11 +32,19 @@ from partners.sheets.problems import CellProblem, FileRefused
 from partners.sheets.reading import Table, read_table
 from partners.sheets.returning import returned_file
 from partners.sheets.rows import AnswerRow, PlantingRow, Row, SurvivalRow, typed_rows
-from partners.sheets.words import file_text
+from partners.sheets.words import cell_text, file_text
 from partners.store import queries
 
 ORDERS_PER_FILE_MAX = 200
 _OWN_ROW = {"order_held": "order_held", "order_ended": "order_ended"}
+
+_TEMPORARY = ("unavailable", "overloaded", "internal")
+_TOLD_IN_TEXT_MAX = 20
+
+
+class TakeLater(Exception):
+    """The database is away or busy: nothing can be said of the file yet, and it must be taken again."""
+
 
 SubmitAll = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 
@@ -87,7 +95,7 @@ class Intake:
         self._now_ms = now_ms
 
     async def take(self, came: Came) -> Taken:
-        """Read, judge, submit, and say what became of each row."""
+        """Read, judge, submit, and say what became of each row. Raises TakeLater, DatabaseAway."""
         language = came.partner.language
         try:
             table = await asyncio.to_thread(read_table, came.content, language)
@@ -116,6 +124,8 @@ class Intake:
         taken.notes += judged.notes
         commands = [_command(came, report) for report, _ in judged.reports]
         outcomes = await self._submit_all(commands) if commands else []
+        if any(one.error is not None and one.error.code in _TEMPORARY for one in outcomes):
+            raise TakeLater
         after = await self._facts(came.partner, orders)
         for (report, numbers), outcome in zip(judged.reports, outcomes, strict=True):
             now_held = report.order in after and after[report.order].held and not before[report.order].held
@@ -187,9 +197,16 @@ class Intake:
             taken.lines.append(Line("problems", number=len(wrong_rows)))
         elif taken.notes:
             taken.lines.append(Line("notes", number=len(taken.notes)))
-        content = await asyncio.to_thread(
-            returned_file, came.content, table, taken.problems, taken.notes, came.partner.language
-        )
+        language = came.partner.language
+        try:
+            content = await asyncio.to_thread(
+                returned_file, came.content, table, taken.problems, taken.notes, language
+            )
+        except FileRefused:  # it could be read, but not written again: then the letter says it all
+            for one in [*taken.problems, *taken.notes][:_TOLD_IN_TEXT_MAX]:
+                told = cell_text(one, table.kind, language)
+                taken.lines.append(Line("row", number=one.row, text=told))
+            return
         stem = PurePath(came.name).stem[:100] or "file"
         taken.returned = File(f"{stem}.{table.form}", content)
 

@@ -6,6 +6,7 @@ spam, and an answer to a program is the beginning of a loop.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 from engine.core.units import HOUR_MS
 from engine.schedule import Job
-from engine.store.database import Database
+from engine.store.database import Database, DatabaseAway
 from partners.adapters.files.codes import codes_in_subject, mail_named
 from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
 from partners.adapters.files.folder import DONE as DONE_ROOM
@@ -37,7 +38,7 @@ from partners.adapters.files.received import MAIL_BYTES_MAX, ReceivedMail, is_au
 from partners.adapters.files.sheets import planting_file
 from partners.adapters.files.smtp import send
 from partners.core.commands import HoldOrder
-from partners.intake import Came, Intake, SubmitAll, Taken, refused
+from partners.intake import Came, Intake, SubmitAll, TakeLater, Taken, refused
 from partners.sheets.limits import FILE_BYTES_MAX
 from partners.sheets.problems import FileRefused
 
@@ -93,6 +94,9 @@ class MailPost:
         """Where the mail goes, or None while it has to wait. One bad mail holds up no other."""
         try:
             return await self._deal(waiting)
+        except (DatabaseAway, TakeLater) as problem:
+            log.warning("mail %d waits: %r", waiting.uid, problem)
+            return None
         except Exception:
             self._tries[waiting.uid] = self._tries.get(waiting.uid, 0) + 1
             log.exception("mail %d can't be dealt with", waiting.uid)
@@ -197,10 +201,21 @@ class FolderPost:
         folder = DropFolder(partner.folder)
         waiting = await folder.waiting()
         photos: Mapping[str, str] = await folder.photos() if waiting else {}
+        done = 0
         for dropped in waiting:
-            taken = await self._take(partner, dropped.name, dropped.content, photos)
-            await self._tell(partner, folder, dropped.name, taken)
-        return len(waiting)
+            try:
+                taken = await self._take(partner, dropped.name, dropped.content, photos)
+                await self._tell(partner, folder, dropped.name, taken)
+                done += 1
+            except (DatabaseAway, TakeLater) as problem:
+                log.warning("file %r of %s waits: %r", dropped.name, partner.id, problem)
+                break
+            except (OSError, asyncio.CancelledError):
+                raise
+            except Exception:  # one bad file holds up no other
+                log.exception("file %r of %s can't be dealt with", dropped.name, partner.id)
+                await folder.put_away(dropped.name, is_done=False)
+        return done
 
     async def _take(
         self, partner: FilesPartner, name: str, content: bytes | None, photos: Mapping[str, str]

@@ -10,6 +10,7 @@ from engine.cli.shared import (
     Exit,
     Failure,
     JsonOption,
+    failures,
     note,
     run,
     say,
@@ -86,10 +87,8 @@ def orders_sheet(
     """Write an order's sheet as its partner gets it, to send it by hand."""
     name, content = run(_sheet(number, kind, language, form, database))
     path = out or Path(name)
-    try:
+    with failures():
         path.write_bytes(content)
-    except OSError as problem:
-        raise typer.BadParameter(f"can't write {path}: {problem.strerror}") from problem
     say(str(path))
 
 
@@ -111,7 +110,8 @@ def orders_import(
     path: Path | None = None
     if taken.returned is not None:
         path = out or file.with_name(f"{file.stem}.marked{Path(taken.returned.name).suffix}")
-        path.write_bytes(taken.returned.content)
+        with failures():
+            path.write_bytes(taken.returned.content)
     if as_json:
         say_json(_taken_json(taken, path))
     else:
@@ -218,7 +218,7 @@ async def _imported(
     from engine.main import writing_engine
     from engine.reading import reading
     from partners.adapters.files.letters import reply_text
-    from partners.intake import Came, Intake
+    from partners.intake import Came, Intake, TakeLater
     from partners.sheets.limits import FILE_BYTES_MAX
 
     settings = settings_with(database)
@@ -230,7 +230,10 @@ async def _imported(
     async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
         names = await _names(settings, db)
         intake = Intake(submit_all, db, lambda: names, lambda: time.time_ns() // 1_000_000)
-        taken = await intake.take(Came(whose, file.name, content, way, hashes, is_vouched=True))
+        try:
+            taken = await intake.take(Came(whose, file.name, content, way, hashes, is_vouched=True))
+        except TakeLater as problem:
+            raise Failure("the engine is busy or its database is away; run this again") from problem
     return taken, reply_text(whose.language, taken.lines)
 
 

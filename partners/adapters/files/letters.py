@@ -85,6 +85,10 @@ _LINES = {
         "zh": "文件“{text}”没有登记。{reason}",
         "en": "The file “{text}” is not taken. {reason}",
     },
+    "row": {
+        "zh": "第 {number} 行：{text}",
+        "en": "Row {number}: {text}",
+    },
     "survival": {
         "zh": "成活调查：已读取并检查 {number} 行。",
         "en": "Survival report: {number} rows are read and checked.",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from engine.core.errors import Rejected
 from engine.core.units import HOUR_MS
+from engine.writer import Outcome
 from partners.adapters.files.codes import check_code, message_id
 from partners.adapters.files.mailbox import AUTOMATIC, DONE, LETTERS, REFUSED, SENT
 from partners.checks import audit
@@ -289,3 +291,23 @@ async def test_an_unknown_send_is_found_in_our_own_mailbox(
     ]
     assert len(ngo.mails()) == 1
     assert (await office.facts(order)).held == ""
+
+
+async def test_while_the_engine_is_busy_mail_waits(office: Office, ngo: Staff) -> None:
+    order = await office.order()
+    asked = await asyncio.to_thread(ngo.next_mail)
+    [(name, content)] = attached(asked).items()
+    ngo.answer(asked, {name: filled(content, {"accepted": 20})})
+
+    async def busy(commands: Sequence[object]) -> list[Outcome]:
+        return [Outcome(None, Rejected("overloaded")) for _ in commands]
+
+    assert office.mail is not None
+    submit_all, office.intake._submit_all = office.intake._submit_all, busy
+    for _ in range(5):
+        await office.posted()
+    assert await office.counts("INBOX", REFUSED) == [1, 0]
+    assert len(ngo.mails()) == 1
+    office.intake._submit_all = submit_all
+    await office.posted()
+    assert (await office.facts(order)).state == "accepted"
