@@ -42,6 +42,7 @@ from partners.intake import Came, Intake, SubmitAll, TakeLater, Taken, refused
 from partners.sheets.limits import FILE_BYTES_MAX
 from partners.sheets.problems import FileRefused
 
+MAILS_PER_VISIT_MAX = 20
 TRIES_MAX = 3
 """A mail that breaks its handling so often is put aside for a person."""
 
@@ -60,6 +61,7 @@ class MailPost:
     now_ms: Callable[[], int]
     _replies: dict[str, deque[int]]
     _tries: dict[int, int]
+    _waits: dict[int, int]
 
     @classmethod
     def of(
@@ -73,7 +75,7 @@ class MailPost:
         """The post of a configuration that names a mailbox, else None."""
         if config.mail is None or config.mail.imap is None:
             return None
-        return cls(config, config.mail, intake, submit_all, names, now_ms, {}, {})
+        return cls(config, config.mail, intake, submit_all, names, now_ms, {}, {}, {})
 
     async def run(self) -> int:
         """Visit the mailbox; returns how many mails were put away."""
@@ -81,48 +83,63 @@ class MailPost:
         done = 0
         try:
             for waiting in await mailbox.waiting():
-                folder = await self._dealt_with(waiting)
+                if self._waits.get(waiting.uid, 0) > self.now_ms():
+                    continue
+                folder = await self._dealt_with(mailbox, waiting)
                 if folder is not None:
                     await mailbox.put_away(waiting.uid, folder)
                     self._tries.pop(waiting.uid, None)
+                    self._waits.pop(waiting.uid, None)
                     done += 1
+                if done >= MAILS_PER_VISIT_MAX:
+                    break
         except MailboxAway as problem:
             log.warning("mailbox away: %s", problem)
+        except (DatabaseAway, TakeLater) as problem:
+            log.warning("mail waits: %r", problem)
         return done
 
-    async def _dealt_with(self, waiting: Waiting) -> str | None:
+    async def _dealt_with(self, mailbox: Mailbox, waiting: Waiting) -> str | None:
         """Where the mail goes, or None while it has to wait. One bad mail holds up no other."""
         try:
-            return await self._deal(waiting)
-        except (DatabaseAway, TakeLater) as problem:
-            log.warning("mail %d waits: %r", waiting.uid, problem)
-            return None
+            raw = await mailbox.fetch(waiting)
+            return await self._deal(waiting, raw) if raw is not None else None
+        except (MailboxAway, DatabaseAway, TakeLater):
+            raise
         except Exception:
             self._tries[waiting.uid] = self._tries.get(waiting.uid, 0) + 1
             log.exception("mail %d can't be dealt with", waiting.uid)
             return REFUSED if self._tries[waiting.uid] >= TRIES_MAX else None
 
-    async def _deal(self, waiting: Waiting) -> str | None:
-        mail_ = open_mail(waiting.raw, self.account.trusted_server)
+    async def _deal(self, waiting: Waiting, raw: bytes) -> str | None:
+        mail_ = open_mail(raw, self.account.trusted_server)
         if mail_ is None:
             return REFUSED
         if mail_.automatic:
             await self._automatic(mail_)
             return SENT if mail_.automatic == "own" else AUTOMATIC
-        partner = self.config.partner_of(mail_.sender)
+        partner = self._writer(mail_)
         if partner is None:
-            log.warning("mail %s: its sender is nobody's", mail_.message_id)
-            return REFUSED
-        if self.account.trusted_server and not is_authentic(mail_.results):
-            log.warning("mail %s in the name of %s is not authentic", mail_.message_id, partner.id)
             return REFUSED
         if not mail_.tables and not waiting.is_too_large:
             return LETTERS
-        if not self._may_reply(partner):
+        free_at = self._reply_free_at(partner)
+        if free_at > self.now_ms():
             log.warning("mails of %s wait: %d replies in an hour", partner.id, self.account.replies_per_h)
+            self._waits[waiting.uid] = free_at
             return None
         taken = await self._take(partner, mail_, waiting)
         return DONE if await self._reply(partner, mail_, taken) else None
+
+    def _writer(self, mail_: ReceivedMail) -> FilesPartner | None:
+        """The partner whose mail it is, or None for strangers and forgeries."""
+        partner = self.config.partner_of(mail_.sender)
+        if partner is None:
+            log.warning("mail %s: its sender is nobody's", mail_.message_id)
+        elif self.account.trusted_server and not is_authentic(mail_.results):
+            log.warning("mail %s in the name of %s is not authentic", mail_.message_id, partner.id)
+            partner = None
+        return partner
 
     async def _take(self, partner: FilesPartner, mail_: ReceivedMail, waiting: Waiting) -> list[Taken]:
         if waiting.is_too_large:
@@ -171,11 +188,12 @@ class MailPost:
                 [outcome] = await self.submit_all([HoldOrder(None, "mailbox", named[1], "mail_bounced")])
                 log.warning("mail about order %d bounced: %s", named[1], outcome.error or "held")
 
-    def _may_reply(self, partner: FilesPartner) -> bool:
+    def _reply_free_at(self, partner: FilesPartner) -> int:
+        """When the partner may be answered next; now or earlier: at once."""
         recent = self._replies.setdefault(partner.id, deque())
-        while recent and recent[0] < self.now_ms() - HOUR_MS:
+        while recent and recent[0] <= self.now_ms() - HOUR_MS:
             recent.popleft()
-        return len(recent) < self.account.replies_per_h
+        return 0 if len(recent) < self.account.replies_per_h else recent[0] + HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)

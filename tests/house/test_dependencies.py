@@ -32,6 +32,7 @@ COMES_WITH = {
     "pydantic-core": "pydantic",
     "gevent": "locust",
     "cryptography": "pyjwt",
+    "pysasl": "pymap",
 }
 # module → distribution, where the load extra is not installed and the names differ
 ABSENT = {"websocket": "websocket-client"}

@@ -244,7 +244,7 @@ class FilesParty(Party):
         mailbox = Mailbox(self.config.mail)
         reports: list[PartnerReport] = []
         for waiting in await mailbox.waiting():
-            mail = open_mail(waiting.raw)
+            mail = open_mail(await mailbox.fetch(waiting) or b"")
             assert mail is not None
             await mailbox.put_away(waiting.uid, SENT if mail.automatic else DONE)
             tables = () if mail.automatic else mail.tables

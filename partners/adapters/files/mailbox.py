@@ -21,7 +21,8 @@ from partners.adapters.files.received import MAIL_BYTES_MAX
 T = TypeVar("T")
 DONE, LETTERS, REFUSED = "Saxaul-Done", "Saxaul-Letters", "Saxaul-Refused"
 AUTOMATIC, SENT = "Saxaul-Automatic", "Saxaul-Sent"
-MAILS_PER_VISIT_MAX = 20
+LISTED_MAX = 1000
+"""Mails of the mailbox that one visit looks over."""
 
 
 class MailboxAway(Exception):
@@ -30,11 +31,15 @@ class MailboxAway(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A mail in the mailbox; of one that is larger than is taken, `raw` is its head alone."""
+    """A mail in the mailbox, not fetched yet."""
 
     uid: int
-    raw: bytes
-    is_too_large: bool = False
+    size_bytes: int
+
+    @property
+    def is_too_large(self) -> bool:
+        """Of such a mail only the head is fetched."""
+        return self.size_bytes > MAIL_BYTES_MAX
 
 
 class Mailbox:
@@ -45,9 +50,13 @@ class Mailbox:
         self._account = account
         self._server: MailServer = account.imap
 
-    async def waiting(self, limit: int = MAILS_PER_VISIT_MAX) -> list[Waiting]:
-        """The oldest mails that wait."""
-        return await self._visit(lambda client: _waiting(client, self._account.folder, limit))
+    async def waiting(self) -> list[Waiting]:
+        """The mails that wait, oldest first."""
+        return await self._visit(lambda client: _waiting(client, self._account.folder))
+
+    async def fetch(self, waiting: Waiting) -> bytes | None:
+        """The mail, or its head where it is too large; None if it is gone. It is not marked as read."""
+        return await self._visit(lambda client: _fetch(client, self._account.folder, waiting))
 
     async def put_away(self, uid: int, folder: str) -> None:
         """Move a mail out of the way; nothing is ever deleted."""
@@ -84,18 +93,19 @@ def _connected(server: MailServer) -> Iterator[IMAPClient]:
             client.shutdown()
 
 
-def _waiting(client: IMAPClient, folder: str, limit: int) -> list[Waiting]:
-    client.select_folder(folder)
-    uids = sorted(client.search(["NOT", "DELETED"]))[:limit]
-    found = []
+def _waiting(client: IMAPClient, folder: str) -> list[Waiting]:
+    client.select_folder(folder, readonly=True)
+    uids = sorted(client.search(["NOT", "DELETED"]))[:LISTED_MAX]
     sizes = client.fetch(uids, ["RFC822.SIZE"]) if uids else {}
-    for uid in uids:
-        is_too_large = int(sizes.get(uid, {}).get(b"RFC822.SIZE", 0)) > MAIL_BYTES_MAX
-        part = "BODY[HEADER]" if is_too_large else "BODY[]"
-        content = client.fetch([uid], [part.replace("BODY", "BODY.PEEK")]).get(uid, {}).get(part.encode())
-        if content is not None:
-            found.append(Waiting(uid, content[:MAIL_BYTES_MAX], is_too_large))
-    return found
+    return [Waiting(uid, int(sizes[uid].get(b"RFC822.SIZE", 0))) for uid in uids if uid in sizes]
+
+
+def _fetch(client: IMAPClient, folder: str, waiting: Waiting) -> bytes | None:
+    client.select_folder(folder, readonly=True)
+    part = "[HEADER]" if waiting.is_too_large else "[]"
+    found = client.fetch([waiting.uid], [f"BODY.PEEK{part}"]).get(waiting.uid, {})
+    content = found.get(f"BODY{part}".encode())
+    return content[:MAIL_BYTES_MAX] if content is not None else None
 
 
 def _put_away(client: IMAPClient, folder: str, uid: int, to: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from email.utils import format_datetime
 from partners.adapters.files.config import MailAccount
 
 OWN_HEADER = "X-Saxaul-Mail"
+REFERENCES_MAX = 20
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 _TYPES = {
     "xlsx": ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
     "csv": ("text", "csv"),
@@ -57,10 +60,12 @@ def mail(
     message["Auto-Submitted"] = "auto-replied" if kind == "reply" else "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message[OWN_HEADER] = kind
-    if answered is not None and answered.message_id:
-        message["In-Reply-To"] = answered.message_id
-        references = f"{answered.references} {answered.message_id}".split()
-        message["References"] = " ".join(references[-20:])
+    named = (
+        _MESSAGE_ID.findall(f"{answered.references} {answered.message_id}") if answered is not None else []
+    )
+    if named:
+        message["In-Reply-To"] = named[-1]
+        message["References"] = " ".join(named[-REFERENCES_MAX:])
     message.set_content(text, charset="utf-8", cte="base64")
     for file in files:
         maintype, subtype = _TYPES[file.name.rpartition(".")[2]]
@@ -75,4 +80,4 @@ def answer_subject(subject: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return " ".join(text.encode("utf-8", "replace").decode().split())[:300]

@@ -178,6 +178,9 @@ async def test_replies_are_limited_and_nothing_is_lost(host: MailHost, tmp_path:
             ngo.answer(asked, {name: filled(content, {"accepted": accepted})})
         await office.posted()
         assert (len(ngo.mails()), await office.counts("INBOX", DONE)) == (3, [1, 2])
+        Staff(host, "stranger").answer(asked, {name: content})  # what waits holds up nobody behind it
+        await office.posted()
+        assert await office.counts("INBOX", REFUSED) == [1, 1]
         office.bench.clock.shift_ms += HOUR_MS
         await office.posted()
         assert (await office.facts(order)).state == "accepted"
