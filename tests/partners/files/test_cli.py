@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from engine.core.numbers import order_number
+from partners.core.commands import RecordReport
+from partners.core.model import BatchShown, EvidenceShown, PartnerReport
 from tests.partners.files.office import open_office
 from tests.partners.files.setting import PARTNER, partner_files
 from tests.partners.files.staff import cells, filled, jpeg
@@ -129,3 +132,10 @@ async def test_partners_files_are_checked(desk: Desk, tmp_path: Path) -> None:
         assert result.status == 2
         assert told in result.err, (text, result.err)
         assert json.dumps(text) not in result.err
+
+
+def test_a_report_crosses_the_admin_socket_whole() -> None:
+    batch = BatchShown("1", 5, "2026-03-05", "2026-03-06", "alxa", (EvidenceShown("aa", "photo", "a.jpg"),))
+    report = PartnerReport(42, "in_planting", 1, accepted=12, species="saxaul", batches=(batch,))
+    command = RecordReport(None, PARTNER, "file_1", "digest", report)
+    assert msgspec.json.decode(msgspec.json.encode(command), type=RecordReport) == command

@@ -314,3 +314,28 @@ async def test_while_the_engine_is_busy_mail_waits(office: Office, ngo: Staff) -
     office.intake._submit_all = submit_all
     await office.posted()
     assert (await office.facts(order)).state == "accepted"
+
+
+async def test_a_partner_who_works_with_csv_in_english(host: MailHost, tmp_path: Path, ngo: Staff) -> None:
+    path = partner_files(tmp_path, host, form='"csv"', language='"en"')
+    async with open_office(path, f"sqlite:///{tmp_path}/game.db", host) as office:
+        order = await office.order()
+        asked = await asyncio.to_thread(ngo.next_mail)
+        assert "please plant 20 trees of saxaul" in text_of(asked)
+        [(name, content)] = attached(asked, ".csv").items()
+        text = content.decode("utf-8-sig")
+        row = text.splitlines()[2]
+        code = check_code(KEY, PARTNER, order)
+        answered = text.replace(row, row.replace(f",,,{code}", f",21,few seedlings,{code}")).replace(",", ";")
+        ngo.answer(asked, {name: answered.replace("7.38", "7,38").encode("cp1252")})
+        await office.posted()
+        told = await asyncio.to_thread(ngo.next_mail)
+        [(name, marked)] = attached(told, ".csv").items()
+        assert "21 accepted are more than the 20 ordered" in marked.decode("utf-8-sig")
+        ngo.answer(told, {name: marked.replace(b";21;", b";12;")})
+        await office.posted()
+        known = await office.facts(order)
+        assert (known.state, known.accepted, known.held) == ("accepted", 12, "")
+        assert list(attached(await asyncio.to_thread(ngo.next_mail), ".csv")) == [
+            f"{numbered(order)}-planting-report.csv"
+        ]
