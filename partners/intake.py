@@ -149,12 +149,7 @@ class Intake:
         self, came: Came, table: Table, rows: Sequence[Row], facts: Mapping[int, OrderFacts]
     ) -> Judged:
         names, now = self._names(), self._now_ms()
-        partner = came.partner
-
-        def is_code(order: int, code: str) -> bool:
-            offered = code or came.codes.get(order_number(order), "")
-            return came.is_vouched or is_check_code(partner.keys, partner.id, order, offered)
-
+        is_code = _is_code(came)
         answers = [row for row in rows if isinstance(row, AnswerRow)]
         if answers:
             return judging.judge_answers(answers, facts, is_code, names, now)
@@ -176,14 +171,15 @@ class Intake:
         surveys = [row for row in rows if isinstance(row, SurvivalRow)]
         named = {row.row: _batch_named(row.batch_no) for row in surveys}
         facts = await self._facts(came.partner, sorted({order for order, _ in named.values() if order}))
-        good = []
+        good, is_code = [], _is_code(came)
         for row in surveys:
             order, report_no = named[row.row]
             known = facts.get(order) if order else None
             if known is None or report_no not in known.batches:
-                taken.problems.append(
-                    CellProblem(row.row, "batch_no", "unknown_batch", {"value": row.batch_no})
-                )
+                fields = {"value": row.batch_no}
+                taken.problems.append(CellProblem(row.row, "batch_no", "unknown_batch", fields))
+            elif not is_code(order, row.check):
+                taken.problems.append(CellProblem(row.row, "check", "wrong_check"))
             else:
                 good.append(replace(row, batch_no=f"{order_number(known.id)}/{report_no}"))
         taken.survival, taken.recorded_rows = tuple(good), len(good)
@@ -260,6 +256,16 @@ async def order_facts(reader: Reader, partner: str, order: int) -> OrderFacts | 
         batches=batches,
         **{name: line[name] for name in fields},
     )
+
+
+def _is_code(came: Came) -> Callable[[int, str], bool]:
+    """Whether a row's code, or that of the subject, is the order's."""
+
+    def is_code(order: int, code: str) -> bool:
+        offered = code or came.codes.get(order_number(order), "")
+        return came.is_vouched or is_check_code(came.partner.keys, came.partner.id, order, offered)
+
+    return is_code
 
 
 def _command(came: Came, report: PartnerReport) -> RecordReport:

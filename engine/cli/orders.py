@@ -79,7 +79,9 @@ def orders_sheet(
     out: Annotated[
         Path | None, typer.Option(help="Where to write it; a name in this folder if left out.")
     ] = None,
-    kind: Annotated[str, typer.Option(help="order, or planting for the report to fill in.")] = "order",
+    kind: Annotated[
+        str, typer.Option(help="order, or the report to fill in: planting or survival.")
+    ] = "order",
     language: Annotated[str, typer.Option(help="zh or en; the partner's own if left out.")] = "",
     form: Annotated[str, typer.Option(help="xlsx or csv; the partner's own if left out.")] = "",
     database: DatabaseOption = None,
@@ -179,7 +181,7 @@ async def _shown(number: str, database: str | None) -> dict[str, Any]:
 
 async def _sheet(number: str, kind: str, language: str, form: str, database: str | None) -> tuple[str, bytes]:
     from engine.reading import reading
-    from partners.adapters.files.sheets import order_file, planting_file
+    from partners.adapters.files.sheets import order_file, planting_file, survival_file
     from partners.intake import order_facts
     from partners.port import OrderSheet
     from partners.store import queries
@@ -189,8 +191,8 @@ async def _sheet(number: str, kind: str, language: str, form: str, database: str
         if given and given not in known:
             raise Failure(f"--{name} is one of {', '.join(known)}", Exit.USAGE)
         changes |= {name: given} if given else {}
-    if kind not in ("order", "planting"):
-        raise Failure("--kind is order or planting", Exit.USAGE)
+    if kind not in ("order", "planting", "survival"):
+        raise Failure("--kind is order, planting or survival", Exit.USAGE)
     settings, order = settings_with(database), _order(number)
     async with reading(settings.database_url) as db:
         async with db.snapshot() as view:
@@ -200,12 +202,13 @@ async def _sheet(number: str, kind: str, language: str, form: str, database: str
             raise Failure(f"there is no order {number}; `saxaul orders list` shows the open ones")
         partner = _partner(settings, row["partner"]).model_copy(update=changes)
         names = await _names(settings, db)
-    asked = next(one["payload"] for one in row["deliveries"] if one["kind"] == "submit")
-    file = (
-        order_file(partner, OrderSheet(**asked), names)
-        if kind == "order"
-        else planting_file(partner, [facts], names)
-    )
+    if kind == "survival":
+        file = survival_file(partner, facts)
+    elif kind == "planting":
+        file = planting_file(partner, [facts], names)
+    else:
+        asked = next(one["payload"] for one in row["deliveries"] if one["kind"] == "submit")
+        file = order_file(partner, OrderSheet(**asked), names)
     return file.name, file.content
 
 

@@ -1,4 +1,4 @@
-"""The files that a partner gets about an order: the order sheet, and the planting report to fill in. Pure."""
+"""The files that a partner gets about an order: the order sheet, and the reports to fill in. Pure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from partners.adapters.files.letters import sheet_note
 from partners.adapters.files.mails import File
 from partners.adapters.files.names import Names
 from partners.port import OrderSheet
-from partners.sheets.kinds import ORDER, PLANTING
+from partners.sheets.kinds import ORDER, PLANTING, SURVIVAL
 from partners.sheets.returning import new_file
 
 PLANTING_ROWS = 20
 """Rows that a planting report has for an order; a file that needs more is sent twice."""
 
+SURVIVAL_PLOTS = 10
+"""Rows that a survival report has for a batch."""
+
 _FILE_NAMES = {
     "order": {"zh": "订单", "en": "order"},
     "planting": {"zh": "种植报告", "en": "planting-report"},
+    "survival": {"zh": "成活调查", "en": "survival-report"},
 }
 
 
@@ -66,6 +70,18 @@ def planting_file(partner: FilesPartner, orders: Sequence[OrderFacts], names: Na
         ]
     content = new_file(PLANTING, language, rows, partner.form, sheet_note(language))
     return File(_name("planting", orders[0].id, partner), content)
+
+
+def survival_file(partner: FilesPartner, known: OrderFacts) -> File:
+    """A survival report for the batches of an order, with rows for plots."""
+    row = {"check": check_code(partner.keys[0], partner.id, known.id)}
+    rows = [
+        row | {"batch_no": f"{order_number(known.id)}/{report_no}", "plot_no": f"P{plot}"}
+        for report_no in known.batches
+        for plot in range(1, SURVIVAL_PLOTS + 1)
+    ]
+    content = new_file(SURVIVAL, partner.language, rows, partner.form, sheet_note(partner.language))
+    return File(_name("survival", known.id, partner), content)
 
 
 def _name(kind: str, order: int, partner: FilesPartner) -> str:

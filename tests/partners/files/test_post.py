@@ -15,6 +15,7 @@ from engine.core.units import HOUR_MS
 from engine.writer import Outcome
 from partners.adapters.files.codes import check_code, message_id
 from partners.adapters.files.mailbox import AUTOMATIC, DONE, LETTERS, REFUSED, SENT
+from partners.adapters.files.sheets import survival_file
 from partners.checks import audit
 from partners.core.commands import ReviewOrder
 from partners.intake import Came
@@ -267,16 +268,28 @@ async def test_survival_reports_are_read_checked_and_kept_as_values(office: Offi
     [(name, content)] = attached(reply).items()
     ngo.answer(reply, {name: filled(content, planted(12, all_planted="是"))}, photo("a"))
     await office.posted()
-    rows = [
-        SURVIVAL_ROW | {"batch_no": f"{numbered(order)}/1"},
-        SURVIVAL_ROW | {"batch_no": f"{numbered(order)}/9"},
-    ]
     partner = office.config.partners[PARTNER]
-    taken = await office.intake.take(Came(partner, "s.xlsx", made(SURVIVAL, rows=rows), "x", is_vouched=True))
+    sheet = survival_file(partner, await office.facts(order))
+    found = {
+        name: SURVIVAL_ROW[name]
+        for name in ("visit_date", "plot_area_m2", "planted_in_plot", "alive", "dead")
+    }
+    good = found | {"method": "样方", "surveyor": "李"}
+    content = filled(sheet.content, good, good | {"alive": 26})
+    taken = await office.intake.take(Came(partner, sheet.name, content, "x"))
+    assert [(one.row, one.column, one.code) for one in taken.problems] == [(4, "alive", "more_than_planted")]
     [row] = taken.survival
     assert isinstance(row, SurvivalRow)
     assert (row.batch_no, row.alive, row.area_m2) == (f"{numbered(order)}/1", 25, 100)
-    assert [(one.row, one.code) for one in taken.problems] == [(4, "unknown_batch")]
+    others = [
+        {"batch_no": f"{numbered(order)}/9"},
+        {"batch_no": f"{numbered(order)}/1"},
+        {"batch_no": "SX-000042-4"},
+    ]
+    forged = made(SURVIVAL, rows=[SURVIVAL_ROW | one for one in others])
+    taken = await office.intake.take(Came(partner, "s.xlsx", forged, "y"))
+    assert [one.code for one in taken.problems] == ["unknown_batch", "wrong_check", "unknown_batch"]
+    assert taken.survival == ()
 
 
 async def test_an_unknown_send_is_found_in_our_own_mailbox(
