@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -25,6 +26,7 @@ from tests.partners.files.mailhost import DOMAIN, Faults, MailHost, mail_host
 from tests.partners.files.office import Office, numbered, open_office, photo, planted
 from tests.partners.files.setting import PARTNER, partner_files
 from tests.partners.files.staff import Staff, attached, cells, filled, text_of
+from tests.partners.parties import OTHER_KEY
 from tests.partners.sheets.making import PLANTING_ROW, SURVIVAL, SURVIVAL_ROW, made, with_part
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
@@ -299,7 +301,9 @@ async def test_an_unknown_send_is_found_in_our_own_mailbox(
     order = await office.order()
     rows = await office.bench.rows("SELECT state FROM deliveries")
     assert rows == [("unknown",)]
-    await office.posted()  # its copy is put away meanwhile
+    await office.posted()  # its copy is put away meanwhile, and the key is changed
+    adapter: Any = office.bench.registry.adapters[PARTNER]
+    adapter._partner = adapter._partner.model_copy(update={"keys": (OTHER_KEY, KEY)})
     office.bench.clock.shift_ms += HOUR_MS
     await office.relayed()
     assert await office.bench.rows("SELECT state, answer FROM deliveries") == [
