@@ -9,6 +9,7 @@ from engine.cli import (
     feeds,
     funders,
     keys,
+    orders,
     publishing,
     reporting,
     reviews,
@@ -79,9 +80,16 @@ review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
-orders = typer.Typer(help="Look after planting orders.", no_args_is_help=True)
-orders.command("evidence")(evidence.orders_evidence)
-app.add_typer(orders, name="orders")
+planting = typer.Typer(
+    help="See planting orders, and exchange their files with partners.", no_args_is_help=True
+)
+planting.command("list")(orders.orders_list)
+planting.command("show")(orders.orders_show)
+planting.command("sheet")(orders.orders_sheet)
+planting.command("import")(orders.orders_import)
+planting.command("review")(orders.orders_review)
+planting.command("evidence")(evidence.orders_evidence)
+app.add_typer(planting, name="orders")
 app.command()(doctor.version)
 
 

@@ -136,7 +136,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> AsyncIterator[Bench]:
+async def open_bench(
+    url: str, partners: Sequence[PartnerSettings] = (), rules: RuleBook = RULES
+) -> AsyncIterator[Bench]:
     """Game and partners on the database, every programme in a hurry."""
     await migrate(url)
     db = await open_database(url)
@@ -144,7 +146,7 @@ async def open_bench(url: str, partners: Sequence[PartnerSettings] = ()) -> Asyn
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
     domain = partners_domain(registry.terms.values(), Hurry())
-    writer = Writer(db, (GAME, domain), FixedRules(lambda: RULES), audience, clock)
+    writer = Writer(db, (GAME, domain), FixedRules(lambda: rules), audience, clock)
     writer.start()
     try:
         yield Bench(db, writer, clock, audience, registry)
