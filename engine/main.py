@@ -55,6 +55,8 @@ from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
+from partners.adapters.files.config import ConfigError, FilesConfig, read_config
+from partners.adapters.files.names import Names, names_of
 from partners.after_api import after_router
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
@@ -64,9 +66,17 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
+from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
-from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
+from partners.registry import (
+    SIMULATOR_PARTNER,
+    PartnerSettings,
+    Registry,
+    RegistryError,
+    build_registry,
+    file_partners,
+)
 from partners.sealing import seal_audit
 
 SEAL_S = 60.0
@@ -151,7 +161,7 @@ async def open_engine(
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
-        registry = build_registry(_partners(settings))
+        registry = _registry(settings, _names_in_force(in_force, clock))
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -359,6 +369,40 @@ def _partners(settings: Settings) -> list[PartnerSettings]:
     return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]
 
 
+def _file_config(settings: Settings) -> FilesConfig:
+    """The partners who work by files. Raises SettingsError."""
+    if settings.partner_files is None:
+        return FilesConfig()
+    try:
+        return read_config(settings.partner_files)
+    except ConfigError as problem:
+        raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
+
+
+def _registry(settings: Settings, names: Callable[[], Names]) -> Registry:
+    """The partners that can be reached. Raises SettingsError."""
+    try:
+        return build_registry([*_partners(settings), *file_partners(_file_config(settings), names)])
+    except RegistryError as problem:
+        raise SettingsError(str(problem)) from problem
+
+
+def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:
+    return lambda: names_of(in_force.read_at(clock.now_ms()).rules)
+
+
+def _posts(engine: Engine) -> list[Job]:
+    """The jobs that fetch partners' files."""
+    return post_jobs(
+        _file_config(engine.settings),
+        engine.writer.submit_all,
+        engine.db,
+        _names_in_force(engine.in_force, engine.clock),
+        engine.clock.now_ms,
+        engine.settings.partner_folders_s,
+    )
+
+
 def _relay(engine: Engine) -> Relay:
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     table = destinations(engine.registry.adapters)
@@ -405,6 +449,7 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
             Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
             Job("energy_given_back", settings.orders_s, lambda: give_energy_back(writer, db)),
             *pulls,
+            *_posts(engine),
         ),
     )
 

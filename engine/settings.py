@@ -134,6 +134,10 @@ class Settings(BaseSettings):
         None, description="Address of a partner simulator; none: orders wait."
     )
     partner_simulator_key: str | None = Field(None, description="Key for that simulator.")
+    partner_files: Path | None = Field(
+        None, description="TOML file of partners who work by mail or shared folder (docs/partners.md)."
+    )
+    partner_folders_s: float = Field(15.0, description="How often partners' shared folders are looked into.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_json: bool = Field(True, description="One JSON object a line; false for a terminal.")

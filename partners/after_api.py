@@ -30,8 +30,10 @@ from partners.after_bodies import (
 )
 from partners.api import Desk, NumberPath, reading, submit
 from partners.core import after_commands as ac
+from partners.core.disputes import before_workdays
 from partners.core.invoices import invoice_id
 from partners.core.model import batch_id
+from partners.standard import standard_terms
 from partners.store import funders, queries, stands
 
 LINES_MAX = 200
@@ -77,11 +79,14 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/late", responses=refusals("unavailable"))
     async def late(person: Caller) -> dict[str, Any]:
-        """Counts, disputes, answers and bills that are overdue."""
+        """Reviews, counts, disputes, answers and bills that are overdue, and waiting trees that no funding pays for."""
         now = desk.writer.clock.now_ms()
+        planted_before = before_workdays(now, standard_terms().review_workdays)
         async with reading(desk) as reader:
-            found = await stands.late(reader, now, local_day(now, "UTC").isoformat())
-        return {name: [_shown(row) for row in rows] for name, rows in found.items()}
+            found = await stands.late(reader, now, local_day(now, "UTC").isoformat(), planted_before)
+            waiting = await stands.set_aside_for_waiting(reader)
+        told = {name: [_shown(row) for row in rows] for name, rows in found.items()}
+        return told | {"not_funded": _not_funded(desk, waiting, now)}
 
     @router.get("/funders", responses=refusals("unavailable"))
     async def funders_report(person: Caller, funder: FunderQuery = None) -> dict[str, Any]:
@@ -101,6 +106,20 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
         """Where the chain of the audit log ends; worth being kept elsewhere."""
         async with reading(desk) as reader:
             return await stands.chain_head(reader)
+
+
+def _not_funded(desk: Desk, waiting: list[tuple[str, str, int, int]], now: int) -> list[dict[str, Any]]:
+    """Trees that wait because their price is more than was set aside, or in another currency."""
+    programmes, today = desk.rules().programmes, local_day(now, "UTC")
+    found = []
+    for name, currency, set_aside_minor, trees in waiting:
+        programme = programmes.get(name)
+        price_minor = programme.unit_price_minor(today) or 0 if programme is not None else 0
+        if programme is not None and (currency != programme.currency or set_aside_minor < price_minor):
+            about = {"set_aside_minor": set_aside_minor, "currency": currency, "trees": trees}
+            price = {"unit_price_minor": price_minor, "price_currency": programme.currency}
+            found.append({"programme": name, **about, **price})
+    return found
 
 
 def _add_reviews(router: APIRouter, desk: Desk) -> None:

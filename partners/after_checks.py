@@ -99,6 +99,15 @@ AFTER_LAWS: tuple[Law, ...] = (
     ),
     *(_balance_law(account, field) for account, field in BALANCES.items()),
     Law(
+        "fund_price",
+        "fund",
+        """SELECT f.id, f.trees * f.price_minor, f.committed_minor + f.payable_minor + f.paid_minor - f.excess_minor
+           FROM order_funds f JOIN partner_orders o ON o.id = f.order_id
+           WHERE o.state <> 'closed_short' AND f.trees * f.price_minor
+             <> f.committed_minor + f.payable_minor + f.paid_minor - f.excess_minor ORDER BY f.id""",
+        "expected {1}, the price of its trees, found {2} committed, payable and paid",
+    ),
+    Law(
         "commitment_overdrawn",
         "commitment",
         f"""SELECT f.commitment_id, c.amount_minor,

@@ -171,7 +171,7 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
         ]
         async with reading(desk) as reader:
             found = await queries.orders_in(reader, states, first, ORDERS_PER_PAGE_MAX)
-        return {"orders": [_shown(order) for order in found], "more": len(found) == ORDERS_PER_PAGE_MAX}
+        return {"orders": [order_shown(order) for order in found], "more": len(found) == ORDERS_PER_PAGE_MAX}
 
     @router.get("/orders/{number}", responses=refusals("bad_number", "unknown_order"))
     async def order(number: NumberPath) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _add_reading(router: APIRouter, desk: Desk) -> None:
             facts = await queries.order_facts(reader, parse_order_number(number))
         if facts is None:
             raise Rejected("unknown_order")
-        return _shown(facts)
+        return order_shown(facts)
 
 
 def _add_commands(router: APIRouter, desk: Desk) -> None:
@@ -202,10 +202,15 @@ def _add_commands(router: APIRouter, desk: Desk) -> None:
             "key_reused",
         ),
     )
-    async def review(number: NumberPath, body: ReviewBody, key: MaybeIdempotencyKey) -> dict[str, Any]:
-        """The operator's verdict: the only way from planted to verified."""
-        order = parse_order_number(number)
-        command = ReviewOrder(key, OPERATOR, order, body.verdict, body.note, body.verified)
+    async def review(
+        number: NumberPath,
+        body: ReviewBody,
+        key: MaybeIdempotencyKey,
+        person: Annotated[str | None, Depends(operator_caller)],
+    ) -> dict[str, Any]:
+        """The operator's verdict on all batches that are not decided yet."""
+        order, reviewer = parse_order_number(number), f"{OPERATOR}:{person}" if person else OPERATOR
+        command = ReviewOrder(key, reviewer, order, body.verdict, body.note, body.verified)
         return await submit(desk, command)
 
     @router.post("/orders/{number}/cancel", responses=refused | refusals("order_ended", "already_reported"))
@@ -267,7 +272,7 @@ def wants_html(accept: str) -> bool:
     return html >= 0 and (as_json < 0 or html < as_json)
 
 
-def _shown(order: dict[str, Any]) -> dict[str, Any]:
+def order_shown(order: dict[str, Any]) -> dict[str, Any]:
     """An order as it goes out: its public number for its id, instants as text."""
     shown: dict[str, Any] = {
         name: rfc3339(value) if name.endswith("_at") and isinstance(value, int) else value

@@ -26,6 +26,7 @@ CHECKED: tuple[str, ...] = (
     "A draft has trees and holds their places; a test order stands for no tree.",
     "A partner's agreement in force is its own and active; an order's agreement was made with its partner.",
     "A tree without a place says so to its user: since when, and when its energy comes back.",
+    "Every assessment is of a batch, and every place has the outline that it says is in use.",
 )
 
 
@@ -177,6 +178,21 @@ _LAWS = (
         """SELECT o.id FROM partner_orders o LEFT JOIN deliveries d ON d.order_id = o.id AND d.kind = 'submit'
            WHERE d.id IS NULL AND (o.agreement = '' OR o.payload_hash <> '') ORDER BY o.id""",
         "expected an outbox row for its submission, found none",
+    ),
+    _Law(
+        "assessment_without_batch",
+        "batch",
+        """SELECT a.batch_id FROM assessments a LEFT JOIN batches b ON b.id = a.batch_id
+           WHERE b.id IS NULL ORDER BY a.batch_id""",
+        "expected a batch for its assessment, found none",
+    ),
+    _Law(
+        "outline_in_use",
+        "place",
+        """SELECT p.place, p.version FROM planted_places p LEFT JOIN site_outlines o
+           ON o.place = p.place AND o.version = p.version
+           WHERE p.version > 0 AND o.id IS NULL ORDER BY p.place""",
+        "expected version {1} of its outline, found none",
     ),
     _Law(
         "evidence_without_batch",

@@ -10,7 +10,7 @@ from engine.relay import Claimed, Deliver, Outbox
 from engine.store.database import Reader
 from partners.core.commands import ClaimDeliveries, SettleDelivery
 from partners.core.guards import may_reach
-from partners.port import Adapter, Answer, order_sheet
+from partners.port import About, Adapter, Answer, order_sheet
 from partners.store.queries import deliveries_due
 
 
@@ -50,6 +50,8 @@ def deliver_to(adapter: Adapter) -> Deliver:
 async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
     order, payload = int(delivery.details["order"]), delivery.details["payload"]
     kind, key = str(delivery.details["kind"]), str(delivery.details["key"])
+    if kind == "read" and not adapter.capabilities.poll_s:
+        return Answer("done", "this partner is not polled")
     if kind == "read" or delivery.details["mode"] == "read":
         answer = await adapter.fetch_status(order)
         # Reading back tells of the order; only for `submit` and `read` is its state the answer itself.
@@ -65,8 +67,15 @@ async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
         return await adapter.cancel(order, str(payload.get("reason", "")), key)
     if not adapter.capabilities.reads_messages:
         return Answer("done", "this partner reads no messages")
-    about = str(payload.get("needs_info") or "an answer to this order is due")
-    return await adapter.remind(order, about, key)
+    return await adapter.remind(order, _about(payload), key)
+
+
+def _about(payload: Mapping[str, Any]) -> About:
+    if payload.get("needs_info"):
+        return About("needs_info", text=str(payload["needs_info"]))
+    if "verified" in payload:
+        return About("verified", trees=int(payload["verified"]))
+    return About("answer_due")
 
 
 def _read_back(kind: str, answer: Answer) -> Answer:

@@ -23,8 +23,9 @@ class Capabilities:
     """What a partner can do.
 
     `idempotency`: native = it drops a repeated request by our key; emulated = it can be asked for our
-    reference; none = neither. Only `native` is ever sent twice. `is_live` False: nothing that it says is
-    about a real tree. `lines_max`: how many lines (a species on a site each) one order may have.
+    reference; none = neither. Only `native` is ever sent twice. `poll_s` 0: it can't be asked how an order
+    stands. `is_live` False: nothing that it says is about a real tree. `lines_max`: how many lines (a species on
+    a site each) one order may have.
     """
 
     idempotency: Idempotency
@@ -90,6 +91,21 @@ def order_sheet(payload: Mapping[str, Any]) -> OrderSheet:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """What a message to a partner is about: an answer or report that is due, what a reviewer misses (`text`), or how
+    many `trees` are verified."""
+
+    kind: Literal["answer_due", "needs_info", "verified"]
+    text: str = ""
+    trees: int = 0
+
+    def __str__(self) -> str:
+        if self.kind == "verified":
+            return f"reviewed: {self.trees} trees are verified"
+        return self.text if self.kind == "needs_info" else "an answer to this order is due"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call.
 
@@ -129,8 +145,8 @@ class Adapter(Protocol):
         """Withdraw an order."""
         ...
 
-    async def remind(self, order: int, about: str, key: str) -> Answer:
-        """Tell the partner that an answer is due, or what information is missing."""
+    async def remind(self, order: int, about: About, key: str) -> Answer:
+        """Tell the partner that an answer is due, what information is missing, or how a review ended."""
         ...
 
     async def fetch_status(self, order: int) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from html import escape
+from time import monotonic
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -21,6 +22,10 @@ from partners.printing import pdf
 from partners.store import queries, stands
 from partners.store.counters import Counters, counters, facts
 
+PRINTS_WAITING_MAX = 16
+ADDRESS_CHARACTERS_MAX = 300
+PROGRAMMES_KEPT_MAX = 1000
+
 LanguageQuery = Annotated[Literal["zh", "en"], Query(description="Language of the PDF.")]
 EditionQuery = Annotated[
     str | None,
@@ -28,14 +33,55 @@ EditionQuery = Annotated[
 ]
 
 
-def public_router(desk: Desk) -> APIRouter:
+class Press:
+    """Prints one page at a time, beside the loop: a page takes a quarter of a second of a processor."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def print(self, found: Certificate, language: str, address: str) -> bytes:
+        """The page. Raises Rejected(overloaded) where too many wait already."""
+        if len(address) > ADDRESS_CHARACTERS_MAX:
+            raise Rejected("bad_request", field="host", characters_max=ADDRESS_CHARACTERS_MAX)
+        if self._waiting >= PRINTS_WAITING_MAX:
+            raise Rejected("overloaded")
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await asyncio.to_thread(pdf, found, language, address)
+        finally:
+            self._waiting -= 1
+
+
+class Kept:
+    """Counters that were worked out a moment ago, so that a popular page does not count all trees each time."""
+
+    def __init__(self, kept_s: float) -> None:
+        self._kept_s = kept_s
+        self._kept: dict[str, tuple[float, Counters | None]] = {}
+
+    async def of(self, desk: Desk, programme: str) -> Counters | None:
+        """The counters of a programme, at most `kept_s` old; None: no tree of it."""
+        until, found = self._kept.get(programme, (0.0, None))
+        if monotonic() >= until:
+            async with reading(desk) as reader:
+                found = (await counters(reader, programme)).get(programme)
+            if len(self._kept) >= PROGRAMMES_KEPT_MAX:
+                self._kept.clear()
+            self._kept[programme] = (monotonic() + self._kept_s, found)
+        return found
+
+
+def public_router(desk: Desk, kept_s: float = 5.0) -> APIRouter:
     """Certificates of trees and counters of programmes, under /v1, for anybody."""
     router = APIRouter(prefix="/v1", tags=["trees"])
+    press, kept = Press(), Kept(kept_s)
 
     @router.get(
         "/trees/{number}/certificate",
         response_model=None,
-        responses=refusals("bad_number", "unknown_tree"),
+        responses=refusals("bad_number", "unknown_tree", "overloaded", "bad_request"),
     )
     async def tree_certificate(
         number: NumberPath,
@@ -51,7 +97,7 @@ def public_router(desk: Desk) -> APIRouter:
         address = (
             f"{str(request.base_url).rstrip('/')}/v1/certificates/{found.number}?edition={found.edition[:12]}"
         )
-        body = await asyncio.to_thread(pdf, found, lang, address)
+        body = await press.print(found, lang, address)
         name = f"{found.number}-{lang}.pdf"
         headers = {"content-disposition": f'inline; filename="{name}"', "cache-control": "no-cache"}
         return Response(body, media_type="application/pdf", headers=headers)
@@ -79,8 +125,7 @@ def public_router(desk: Desk) -> APIRouter:
     async def programme_counters(programme: SlugPath, request: Request) -> Response:
         """The four counters of a programme: pledged, funded, planted, alive; JSON, or a page for a browser."""
         known = desk.rules().programmes.get(programme)
-        async with reading(desk) as reader:
-            found = (await counters(reader, programme)).get(programme)
+        found = await kept.of(desk, programme)
         if known is None and found is None:
             raise Rejected("unknown_programme")
         names = dict(known.names) if known is not None else {"zh": programme, "en": programme}

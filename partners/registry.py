@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from engine.core.units import SECOND_MS
+from engine.core.units import DAY_MS, SECOND_MS
+from partners.adapters.files.adapter import FilesAdapter
+from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
+from partners.adapters.files.names import Names
 from partners.adapters.simulator.adapter import SimulatorAdapter
 from partners.core.model import PartnerTerms
 from partners.evidence.rules import shipped_rules
@@ -37,6 +40,8 @@ class PartnerSettings:
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Capabilities that differ from the adapter's manifest."""
     timeout_s: float = 10.0
+    make: Callable[[Capabilities], Adapter] | None = None
+    """Builds the adapter of a partner that an address and keys do not describe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +79,21 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
     terms: dict[str, PartnerTerms] = {}
     for settings in partners:
         build = ADAPTERS.get(settings.adapter)
-        if build is None:
+        if build is None and settings.make is None:
             raise RegistryError(f"partner {settings.partner}: no adapter {settings.adapter}")
         try:
             [secret_bytes(key) for key in settings.keys]
         except ValueError as problem:
             raise RegistryError(f"partner {settings.partner}: {problem}") from problem
         can = manifest(settings.adapter, settings.changes)
-        adapters[settings.partner] = build(settings.address, settings.keys, can, settings.timeout_s)
+        if settings.make is not None:
+            adapters[settings.partner] = settings.make(can)
+        elif build is not None:
+            adapters[settings.partner] = build(settings.address, settings.keys, can, settings.timeout_s)
         terms[settings.partner] = PartnerTerms(
             settings.partner,
             asks_below_minimum=can.asks_below_minimum,
-            poll_ms=can.poll_s * SECOND_MS,
+            poll_ms=can.poll_s * SECOND_MS or DAY_MS,  # a partner that is not polled is still followed up
             resendable=can.idempotency == "native",
             evidence=shipped_rules() if can.uploads_evidence else None,
             files_required=can.uploads_evidence,
@@ -102,3 +110,28 @@ def simulator_settings(address: str | None, key: str | None) -> list[PartnerSett
     if not key:
         raise RegistryError("a partner simulator needs SAXAUL_PARTNER_SIMULATOR_KEY")
     return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]
+
+
+def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[PartnerSettings]:
+    """The partners who work by mail or shared folder. Raises RegistryError for one without a key."""
+    found = []
+    for partner in config.partners.values():
+        if not partner.keys:
+            raise RegistryError(f"partner {partner.id}: its key_file is empty")
+        found.append(
+            PartnerSettings(
+                partner.id,
+                "files",
+                partner.to[0] if partner.to else str(partner.folder),
+                partner.keys,
+                {"is_live": partner.is_live},
+                make=_files_adapter(partner, config.mail, names),
+            )
+        )
+    return found
+
+
+def _files_adapter(
+    partner: FilesPartner, account: MailAccount | None, names: Callable[[], Names]
+) -> Callable[[Capabilities], Adapter]:
+    return lambda can: FilesAdapter(partner, account, can, names)

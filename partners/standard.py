@@ -21,6 +21,7 @@ PERCENT_BP = 100
 _DAYS = {"fix_d": "fix_ms", "dispute_decide_d": "dispute_decide_ms", "payments_hold_d": "payments_hold_ms"}
 _PLAIN = (
     "own_share_pct",
+    "review_workdays",
     "window_d",
     "again_d",
     "plots_min",
@@ -69,7 +70,9 @@ def read_terms(text: str) -> AfterTerms:
 
 def _terms(found: Mapping[str, Any]) -> AfterTerms:
     plain = {name: found[name]["value"] for name in _PLAIN}
-    days = {field: found[name]["value"] * DAY_MS for name, field in _DAYS.items()}
+    for name in set(_PLAIN) - {"must_meet", "takes_conflicted"}:
+        _whole(plain[name])
+    days = {field: _whole(found[name]["value"]) * DAY_MS for name, field in _DAYS.items()}
     stages = tuple(AuditStage(**stage) for stage in found["stages"]["value"])
     milestones = tuple(Milestone(**milestone) for milestone in found["milestones"]["value"])
     season = found["season"]["value"]
@@ -77,12 +80,15 @@ def _terms(found: Mapping[str, Any]) -> AfterTerms:
         date.fromisoformat(f"{LEAP_YEAR}-{day}")
         if day == "02-29":
             raise ValueError("a season does not begin or end on 29 February")
-    if sum(milestone.pct for milestone in milestones) != 100:
+    for stage in stages:
+        _whole(stage.autumn, 100)
+        _whole(stage.months, 1200)
+    if sum(_whole(milestone.pct, 100) for milestone in milestones) != 100:
         raise ValueError("milestones add up to 100 %")
     if plain["must_meet"] not in ("estimate", "lower_bound"):
         raise ValueError("must_meet is estimate or lower_bound")
     bands = {
-        rainfall: {figure: band[figure] * PERCENT_BP for figure in ("survival", "preservation")}
+        rainfall: {figure: _whole(band[figure], 100) * PERCENT_BP for figure in ("survival", "preservation")}
         for rainfall, band in found["bands_pct"].items()
     }
     return AfterTerms(
@@ -94,6 +100,13 @@ def _terms(found: Mapping[str, Any]) -> AfterTerms:
         **plain,
         **days,
     )
+
+
+def _whole(value: object, most: int = 10_000) -> int:
+    """A whole number from 1 to the most that makes sense."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise ValueError(f"{value!r} is no whole number from 1 to {most}")
+    return value
 
 
 def _check_references(found: Mapping[str, Any]) -> None:

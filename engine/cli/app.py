@@ -5,12 +5,15 @@ import typer
 from engine.cli import (
     data,
     doctor,
+    evidence,
     feeds,
     funders,
     keys,
+    orders,
     partners,
     publishing,
     records,
+    reporting,
     reviews,
     serving,
     simulating,
@@ -55,7 +58,7 @@ for command in (
 ):
     rules.command()(command)
 rules.command("simulate")(simulating.rules_simulate)
-rules.command("report")(simulating.rules_report)
+rules.command("report")(reporting.rules_report)
 canary = typer.Typer(help="Look after the rulebook that a share of users has.", no_args_is_help=True)
 canary.command("promote")(publishing.canary_promote)
 canary.command("withdraw")(publishing.canary_withdraw)
@@ -83,10 +86,19 @@ app.add_typer(partners.partners, name="partners")
 app.add_typer(records.agreements, name="agreements")
 app.add_typer(records.sites, name="sites")
 app.add_typer(records.quotas, name="quotas")
-orders = typer.Typer(help="See planting orders and what waits for one.", no_args_is_help=True)
-orders.command("waiting")(records.waiting)
-orders.command("why")(records.why)
-app.add_typer(orders, name="orders")
+planting = typer.Typer(
+    help="See planting orders and what waits for one, and exchange their files with partners.",
+    no_args_is_help=True,
+)
+planting.command("list")(orders.orders_list)
+planting.command("show")(orders.orders_show)
+planting.command("waiting")(records.waiting)
+planting.command("why")(records.why)
+planting.command("sheet")(orders.orders_sheet)
+planting.command("import")(orders.orders_import)
+planting.command("review")(orders.orders_review)
+planting.command("evidence")(evidence.orders_evidence)
+app.add_typer(planting, name="orders")
 app.command()(doctor.version)
 
 

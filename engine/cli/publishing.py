@@ -367,12 +367,20 @@ def _refusal(refusal: "Rejected") -> str:
         lines.append(f"{fields['count']} in all. If it must be: --although-edited 'the reason'")
     elif refusal.code == "over_budget":
         for currency, one in fields["lacking"].items():
-            cost, funded = one["cost_minor"], one["funded_minor"]
-            lines.append(f"  {currency}: expected {cost:,}, funded {funded:,} (minor units)")
+            cost, funded = (_money(one[name], currency) for name in ("cost_minor", "funded_minor"))
+            lines.append(f"  expected {cost}, funded {funded}")
         lines.append("Fund the programmes first. If it must be: --although-over-budget 'the reason'")
     else:
         lines += [f"  {name}: {value}" for name, value in fields.items()]
     return "\n".join(lines)
+
+
+def _money(minor: int, currency: str) -> str:
+    """An amount in whole units of its currency."""
+    from engine.simulate.figures import MINOR_DIGITS
+
+    digits = MINOR_DIGITS.get(currency, 2)
+    return f"{minor / 10**digits:,.{digits}f} {currency}"
 
 
 def _problem(one: Mapping[str, Any]) -> str:

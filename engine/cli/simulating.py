@@ -1,11 +1,10 @@
-"""`saxaul rules simulate` and `report`: a rulebook in virtual time, and the same figures of a real database."""
+"""`saxaul rules simulate`: rulebooks in virtual time, of described, traced or real people."""
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +24,6 @@ from engine.cli.shared import (
     say_json,
     settings_with,
     shown_url,
-    step_progress,
 )
 from engine.cli.simulated import check_targets, give
 
@@ -51,12 +49,18 @@ ParquetOption = Annotated[
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", help="Write one self-contained page with charts (extra `charts`).")
 ]
+ProcessesOption = Annotated[
+    int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
+]
 
 
-class By(StrEnum):
-    """What a report is split by."""
-
-    RULES = "rules"
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on which "
+        "the last of what differs begins to, where that is later."
+    ),
+]
 
 
 # --- simulate ---------------------------------------------------------------------------------------
@@ -78,21 +82,13 @@ def rules_simulate(
         int | None, typer.Option(min=1, max=500_000, help="Instead of the population's.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=3_660, help="Instead of the population's.")] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            help="First day, such as 2026-12-01. If not named: the population's; of two rulebooks the day on "
-            "which the last of what differs begins to, where that is later."
-        ),
-    ] = None,
+    start: StartOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="Same seed, same grams.")] = 1,
     runs: Annotated[
         int | None,
         typer.Option(min=1, max=RUNS_MAX, help="Runs with seeds from --seed on; two rulebooks: 3, else 1."),
     ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, max=PROCESSES_MAX, help="As many as cores; changes no figure.")
-    ] = None,
+    processes: ProcessesOption = None,
     trace: Annotated[
         list[str] | None,
         typer.Option(help="Real acts, as fitbit=FILE, bike=FILE or ev=FILE; may be given again."),
@@ -121,27 +117,35 @@ def rules_simulate(
 
     Example: saxaul rules simulate in-force my-rules --users 500 --days 90 --html page.html
     """
-    with failures(), _named_failures(), ExitStack() as stack:
+    with failures(), named_failures(), ExitStack() as stack:
         books = _books(folders or [], database, stack)
         check_targets(csv_folder, parquet_folder, html_file)
         if from_journal is not None:
-            has_more = bool(population or trace or users or days or start)
-            shown: _Shown | None = _replay(books, from_journal, seed, has_more)
+            more = bool(population or trace or users or days or start)
+            shown: _Shown | None = _replay(books, from_journal, seed, more)
         else:
             traces = _traces(trace or [], trace_as or [], [book for _, book in books.values()])
-            usual = "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
-            people = _sized(_population(population or usual, books), traces, books, users, days)
-            people = people.model_copy(update={"start": _start(people, books, bool(traces), start)})
-            count = runs or (_compared_runs() if len(books) > 1 else 1)
-            shown = _described(books, people, traces, seed, count, processes, benchmark, as_json)
+            people = _people(population or _usual(traces, benchmark), books, traces, users, days, start)
+            shown = _described(books, people, traces, seed, runs, processes, benchmark, as_json)
         if shown is not None:
             give(*shown, csv_folder, parquet_folder, html_file, as_json)
 
 
-def _compared_runs() -> int:
-    from engine.simulate.trials import COMPARED_RUNS
+def _usual(traces: Sequence["Trace"], benchmark: bool) -> str:
+    """The population where none is named."""
+    return "traced" if traces else BENCHMARKED if benchmark else "city-and-town"
 
-    return COMPARED_RUNS
+
+def _people(
+    name: str,
+    books: dict[str, tuple[Path, "RuleBook"]],
+    traces: Sequence["Trace"],
+    users: int | None,
+    days: int | None,
+    start: str | None,
+) -> "Population":
+    people = _sized(_population(name, books), traces, books, users, days)
+    return people.model_copy(update={"start": _start(people, books, bool(traces), start)})
 
 
 def _described(
@@ -149,17 +153,18 @@ def _described(
     population: "Population",
     traces: Sequence["Trace"],
     seed: int,
-    runs: int,
+    runs: int | None,
     processes: int | None,
     benchmark: bool,
     as_json: bool,
 ) -> "_Shown | None":
     """What is to be shown of described or traced users; nothing where only the speed was asked for."""
-    from engine.simulate.trials import about_trial, compared, simulated, typical_of
+    from engine.simulate.trials import COMPARED_RUNS, about_trial, compared, simulated, typical_of
 
+    runs = runs or (COMPARED_RUNS if len(books) > 1 else 1)
     started = time.perf_counter(), sum(os.times()[:4])
     rulebooks = {label: book for label, (_, book) in books.items()}
-    typical = typical_of(folder for folder, _ in books.values())
+    typical = typical_of((folder for folder, _ in books.values()), population)
     with _user_day_progress(population.users * population.days * runs * len(books)) as progress:
         made = simulated(
             rulebooks,
@@ -179,7 +184,7 @@ def _described(
 
 
 @contextmanager
-def _named_failures() -> Iterator[None]:
+def named_failures() -> Iterator[None]:
     """What a simulation may meet, as failures with their own words."""
     from engine.ingest.lines import UnreadableFile
     from engine.simulate.export import ExtraMissing
@@ -272,13 +277,25 @@ def _sized(
     return population.model_copy(update=update)
 
 
+def named_day(text: str | None, option: str) -> date | None:
+    """The day that an option names, if it names one. Raises Failure."""
+    if text is None:
+        return None
+    try:
+        if len(text) == 10 and text.startswith("20"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise Failure(f"{option} {text[:40]!r} is no day such as 2026-12-01", Exit.USAGE)
+
+
 def _start(
     population: "Population", books: dict[str, tuple[Path, "RuleBook"]], is_traced: bool, named: str | None
 ) -> date:
     """The first day: as named, as traced, or late enough for the rulebooks to differ."""
     from engine.workbench.difference import settled_on
 
-    found = _day(named, "--start")
+    found = named_day(named, "--start")
     if found is not None:
         return found
     rulebooks = [book for _, book in books.values()]
@@ -348,7 +365,7 @@ def _tell_speed(
         say(f"{name:<30}{value:>14,}")
 
 
-# --- replay and report ------------------------------------------------------------------------------
+# --- replay ------------------------------------------------------------------------------
 
 
 def _replay(
@@ -381,69 +398,6 @@ async def _read_real(url: str, book: "RuleBook") -> Any:
     from engine.simulate.replay import real_days
 
     async with opened(url) as db, db.snapshot() as view:
-        with _named_failures():
+        with named_failures():
             read = await read_journal(view, by_rules=False)
             return read, await real_days(view, read, book)
-
-
-def rules_report(
-    database: DatabaseOption = None,
-    by: Annotated[
-        By | None, typer.Option(help="rules: one column for each rulebook that made balls.")
-    ] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="First day, such as 2026-12-01; the very first if not named.")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--until", help="Last day, which is part of it; the newest if not named.")
-    ] = None,
-    csv_folder: CsvOption = None,
-    parquet_folder: ParquetOption = None,
-    html_file: HtmlOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Print what really happened, from a database's journal, in the tables of `simulate`. Also beside a server.
-
-    With --by rules, users count for the rulebook of their latest activity and grams for that of their ball, so
-    that both arms of a canary can be compared.
-
-    Example: saxaul rules report --database sqlite:///saxaul.db --by rules
-    """
-    from engine.simulate.trials import about_report
-
-    with failures(), _named_failures():
-        check_targets(csv_folder, parquet_folder, html_file)
-        settings = settings_with(database)
-        between = _day(first, "--from"), _day(last, "--until")
-        arms = run(_read_report(settings.database_url, settings.game_rules, by is By.RULES, between))
-        about = [shown_url(settings), *about_report(arms)]
-        title = "Saxaul: what happened 实际情况"
-        give(arms, about, [], csv_folder, parquet_folder, html_file, as_json, title)
-
-
-def _day(text: str | None, option: str) -> date | None:
-    if text is None:
-        return None
-    try:
-        if len(text) == 10 and text.startswith("20"):
-            return date.fromisoformat(text)
-    except ValueError:
-        pass
-    raise Failure(f"{option} {text[:40]!r} is no day such as 2026-12-01", Exit.USAGE)
-
-
-async def _read_report(
-    url: str, folder: Path | None, by_rules: bool, between: tuple[date | None, date | None]
-) -> list["Figures"]:
-    """The arms, read with the names of the rulebook in force, else of the folder."""
-    from engine.clock import Clock
-    from engine.publishing import rules_in_force
-    from engine.reading import reading as opened
-    from engine.simulate.journal import Between
-    from engine.simulate.trials import reported
-
-    async with opened(url) as db:
-        book = await rules_in_force(db, folder, Clock().now_ms())
-        async with db.snapshot() as view:
-            with _named_failures(), step_progress() as progress:
-                return await reported(view, book, by_rules, Between(*between), progress)

@@ -174,21 +174,34 @@ def _without(acts: Sequence[int], act: int) -> tuple[int, ...]:
     return tuple(one for one in acts if one != act)
 
 
-def use_caps(state: GameState, act: Activity, periods: Sequence[str], energy_delta_g: int) -> None:
-    """Book what an act takes from its caps; an act that falls to nothing frees its slot."""
-    user, behaviour, act_id = act.user_id, act.behaviour, act.id
+def _cap_use(state: GameState, act: Activity, period: str) -> CapUse:
+    """The row of the act's user and behaviour, to be changed."""
+    key = (act.user_id, act.behaviour, period)
+    use = state.caps.get(key)
+    if use is not None:
+        return state.caps.rewrite(key)
+    use = CapUse(*key, 0, 0, [])
+    state.caps.add(key, use)
+    return use
+
+
+def take_caps(state: GameState, act: Activity, periods: Sequence[str]) -> None:
+    """Book what a new act, which has grams where it has periods, takes from its caps."""
     for period in periods:
-        key = (user, behaviour, period)
-        use = state.caps.get(key)
-        if use is None:
-            use = CapUse(user, behaviour, period, 0, 0, [])
-            state.caps.add(key, use)
-        else:
-            state.caps.rewrite(key)
+        use = _cap_use(state, act, period)
+        use.used_g += act.energy_g
+        use.acts.append(act.id)
+        use.used_count = len(use.acts)
+
+
+def use_caps(state: GameState, act: Activity, periods: Sequence[str], energy_delta_g: int) -> None:
+    """Book what an act takes from its caps or gives back; an act that falls to nothing frees its slot."""
+    for period in periods:
+        use = _cap_use(state, act, period)
         use.used_g += energy_delta_g
-        is_counted = act_id in use.acts
+        is_counted = act.id in use.acts
         if act.energy_g and not is_counted:
-            use.acts.append(act_id)
+            use.acts.append(act.id)
         elif is_counted and not act.energy_g:
-            use.acts.remove(act_id)
+            use.acts.remove(act.id)
         use.used_count = len(use.acts)

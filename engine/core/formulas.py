@@ -161,6 +161,9 @@ class Measure:
 
     gives: `amount` (the difference, in the quantity's unit) or `per_cent` (of the mean); never negative, and
     nothing where the quantity lies less than `least_pct` per cent below the mean.
+
+    F6: with a `norm` (times the number attribute `norm_times`, where one is named) a quantity below the norm is
+    measured by it, and only one that is not by its own mean.
     """
 
     name: str
@@ -168,12 +171,17 @@ class Measure:
     gives: str
     unit: str
     least_pct: Value | None
+    norm: Value | None = None
+    norm_times: str | None = None
 
     def trace(self) -> dict[str, object]:
         """The measure as a trace keeps it, without its result."""
         about: dict[str, object] = {"of": self.of, "gives": self.gives, "unit": self.unit}
         if self.least_pct is not None:
             about["least_pct"] = self.least_pct.trace()
+        if self.norm is not None:
+            about["norm"] = self.norm.trace()
+            about["norm_times"] = self.norm_times
         return about
 
 

@@ -1,6 +1,6 @@
 """What the events of activities make of the rows: the carbon record, balls, caps, and which acts count."""
 
-from engine.core.caps import use_caps
+from engine.core.caps import take_caps, use_caps
 from engine.core.events import (
     ActivityAccepted,
     ActivityExcluded,
@@ -35,7 +35,7 @@ def accepted(state: GameState, event: ActivityAccepted) -> None:
             ball.remaining_g = 0
             ball.expires_at = ball.ripens_at
     state.users.edit(act.user_id).avoided_mg += act.avoided_mg
-    use_caps(state, act, event.cap_periods, act.energy_g)
+    take_caps(state, act, event.cap_periods)
     if event.entry is not None:
         add_entry(state, act.user_id, event.entry)
     if event.excluded_by is not None:

@@ -122,6 +122,12 @@ class Behaviour:
         """What is in force on the day; None when the behaviour is not."""
         return self.history.on(on)
 
+    @property
+    def is_for_accounts(self) -> bool:
+        """Whether an act is ever for an account of its user, such as a meter."""
+        attributes = [one for rule in self.history.items if rule for one in rule.attributes.values()]
+        return any(one.kind == "account" for one in attributes)
+
     def evidence_of(self, kind: str | None) -> Evidence | None:
         """The evidence of the kind, the first where none is named; None where the rule knows no such kind."""
         if kind is None:

@@ -99,14 +99,25 @@ def measured(measure: Measure, quantity: Fraction, sent: Sent) -> Fraction:
     """A measure of one activity, such as the kWh saved against the mean of earlier months."""
     earlier = sent.lists.get(measure.of) or (sent.numbers[measure.of],)
     least_pct = None if measure.least_pct is None else measure.least_pct.amount
-    return below_mean(quantity, [Fraction(one) for one in earlier], measure.gives, least_pct)
+    norm = None
+    if measure.norm is not None:
+        times = sent.numbers[measure.norm_times] if measure.norm_times else 1
+        norm = measure.norm.amount * Fraction(times)
+    return below_mean(quantity, [Fraction(one) for one in earlier], measure.gives, least_pct, norm)
 
 
 def below_mean(
-    quantity: Fraction, earlier: list[Fraction], gives: str, least_pct: Fraction | None
+    quantity: Fraction,
+    earlier: list[Fraction],
+    gives: str,
+    least_pct: Fraction | None,
+    norm: Fraction | None = None,
 ) -> Fraction:
-    """How far a quantity lies below the mean of earlier ones, as an amount or in per cent of the mean."""
-    mean = sum(earlier, Fraction(0)) / len(earlier)
+    """How far a quantity lies below the mean of earlier ones, as an amount or in per cent of the mean.
+
+    With a norm that counts for all, such as a city's: below that where it does lie below it, else below its own mean.
+    """
+    mean = norm if norm is not None and quantity < norm else sum(earlier, Fraction(0)) / len(earlier)
     if quantity >= mean:
         return Fraction(0)
     per_cent = (mean - quantity) / mean * 100

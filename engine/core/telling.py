@@ -84,14 +84,27 @@ def _tell_measures(trace: Mapping[str, Any], cited: list[str]) -> tuple[Numbers,
         earlier = sent[line["of"]]
         earlier = [Fraction(one) for one in ([earlier] if isinstance(earlier, str) else earlier)]
         least = line.get("least_pct")
-        number = below_mean(numbers[None], earlier, line["gives"], least and Fraction(least["value"]))
+        norm = _norm(line, numbers)
+        number = below_mean(numbers[None], earlier, line["gives"], least and Fraction(least["value"]), norm)
         numbers[name] = number
         mean = digits(sum(earlier, Fraction(0)) / len(earlier))
-        words = f"{trace['quantity']} {trace['unit']} against a mean of {mean} ({line['of']})"
+        against = f"a mean of {mean} ({line['of']})"
+        if norm is not None:
+            times = f" × {line['norm_times']}" if line["norm_times"] else ""
+            of = f"the norm of {digits(norm)} ({tell(line['norm'], cited)}{times})"
+            against = of if numbers[None] < norm else f"{against}, not being below {of}"
+        words = f"{trace['quantity']} {trace['unit']} against {against}"
         if least:
             words += f", counted from {tell(least, cited)}"
         lines.append(f"{name}: {words}: {digits(number)} {line['unit']}.")
     return numbers, lines
+
+
+def _norm(line: Mapping[str, Any], numbers: Numbers) -> Fraction | None:
+    """What counts for all, where the measure knows such a norm."""
+    if "norm" not in line:
+        return None
+    return Fraction(line["norm"]["value"]) * (numbers[line["norm_times"]] if line["norm_times"] else 1)
 
 
 def _is_number(value: object) -> bool:

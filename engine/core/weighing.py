@@ -141,11 +141,13 @@ class Weighing:
 
     def _beside(self, entry: Entry) -> list[Entry]:
         """The acts of its family in the rows of the days around it; none where its row is a month's."""
-        if entry.scope == exclusion.MONTH:
-            return []
-        before, after = exclusion.days_beside(entry.on)
-        found = exclusion.family_of(_loaded(self._state, self._user.id, before), entry)
-        return found + exclusion.family_of(_loaded(self._state, self._user.id, after), entry)
+        found: list[Entry] = []
+        if entry.scope != exclusion.MONTH:
+            for period in exclusion.days_beside(entry.on):
+                row = self._state.occasions.peek((self._user.id, period))
+                if row is not None:
+                    found += exclusion.family_of(row.acts, entry)
+        return found
 
     def check_room(self, acts_max: int) -> None:
         """Raises Rejected(too_many_acts) where the row would hold too many, of whatever family, with a new act."""

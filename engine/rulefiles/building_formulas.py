@@ -97,7 +97,15 @@ def _points_formula(formula: Any, unit: str, day: date) -> PointsFormula:
 def measures_on(file: m.BehaviourFile, day: date) -> tuple[Measure, ...]:
     """The numbers that are worked out of what is reported."""
     return tuple(
-        Measure(name, row.of, row.gives, measure_unit(file, row), on(row.least_pct, PER_CENT, day))
+        Measure(
+            name,
+            row.of,
+            row.gives,
+            measure_unit(file, row),
+            on(row.least_pct, PER_CENT, day),
+            on(row.norm, norm_unit(file, row), day),
+            row.norm_times,
+        )
         for name, row in file.measures.items()
     )
 
@@ -105,6 +113,13 @@ def measures_on(file: m.BehaviourFile, day: date) -> tuple[Measure, ...]:
 def measure_unit(file: m.BehaviourFile, row: m.MeasureRules) -> str:
     """The unit of a measure."""
     return file.quantity.unit if row.gives == "amount" else PER_CENT
+
+
+def norm_unit(file: m.BehaviourFile, row: m.MeasureRules) -> str:
+    """The unit of a measure's norm: the quantity's, for one of what it is multiplied by."""
+    times = file.attributes.get(row.norm_times) if row.norm_times else None
+    unit = times.unit if times is not None else None
+    return f"{file.quantity.unit}/{unit}" if unit and unit != "1" else file.quantity.unit
 
 
 def picks_of(file: m.BehaviourFile, formulas: tuple[Any, ...]) -> tuple[str, ...]:

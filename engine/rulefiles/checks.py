@@ -69,6 +69,7 @@ BOUNDS: dict[str, tuple[int, int]] = {
     "minor_per_point": (0, 10**9),
     "years": (0, 100),
     "least_pct": (0, 100),
+    "norm": (0, HUGE),
     "min": (0, HUGE),
     "max": (0, HUGE),
     "values": (0, HUGE),

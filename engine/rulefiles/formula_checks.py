@@ -117,6 +117,23 @@ def _check_measures(file: m.BehaviourFile) -> Findings:
             expected = f"a required attribute of kind number or numbers, in {file.quantity.unit}"
             fix = "add it to attributes, or correct its unit"
             yield Finding(("measures", name, "of"), repr(row.of), expected, fix)
+        yield from _check_norm(file, name, row)
+
+
+def _check_norm(file: m.BehaviourFile, name: str, row: m.MeasureRules) -> Findings:
+    """A norm stands with the method that knows one, and is multiplied by what is always there."""
+    has_norm = row.method == "below_norm_else_own_mean"
+    if has_norm != (row.norm is not None):
+        found, expected = ("no norm", "a norm") if has_norm else ("a norm", "no norm")
+        fix = "add norm, or choose method below_own_mean" if has_norm else "choose below_norm_else_own_mean"
+        yield Finding(("measures", name), f"{found} with method {row.method}", expected, fix)
+    if row.norm_times is None:
+        return
+    rules = file.attributes.get(row.norm_times)
+    if row.norm is None or rules is None or rules.kind != "number" or not rules.required:
+        expected = "a required number attribute, with a norm"
+        fix = "add it to attributes, or leave norm_times out"
+        yield Finding(("measures", name, "norm_times"), repr(row.norm_times), expected, fix)
 
 
 def _check_of(file: m.BehaviourFile, path: TreePath, name: str | None) -> Findings:

@@ -213,8 +213,9 @@ class AttributeRules(Strict):
 class MeasureRules(Strict):
     """A number worked out of what is reported, for formulas to use like an attribute."""
 
-    method: Literal["below_own_mean"] = Field(
-        description="how far the quantity lies below the mean of earlier ones; nothing where it does not"
+    method: Literal["below_own_mean", "below_norm_else_own_mean"] = Field(
+        description="how far the quantity lies below the mean of earlier ones, or below a norm where it does; "
+        "nothing where it lies below neither"
     )
     of: AttributeName = Field(description="the attribute that holds the earlier ones: a number or numbers")
     gives: Literal["amount", "per_cent"] = Field(
@@ -222,6 +223,14 @@ class MeasureRules(Strict):
     )
     least_pct: Series | None = Field(
         default=None, description="per cent below the mean from which it counts; less counts as nothing"
+    )
+    norm: Series | None = Field(
+        default=None,
+        description="what counts for all, such as a city's mean: in the quantity's unit, for one of norm_times",
+    )
+    norm_times: AttributeName | None = Field(
+        default=None,
+        description="the attribute that the norm is multiplied by, such as the persons of a household",
     )
 
 

@@ -246,11 +246,5 @@ def _report(
 ) -> Report:
     account = f"{person.id}-{number % doing.accounts}" if doing.accounts else None
     return Report(
-        doing.behaviour,
-        quantity,
-        number,
-        revision,
-        doing.attributes,
-        evidence=doing.evidence,
-        account=account,
+        doing.behaviour, quantity, number, revision, doing.attributes, None, None, doing.evidence, account
     )

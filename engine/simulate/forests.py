@@ -48,21 +48,29 @@ class Forest:
 
     def left_for(self, friend: int, now: int) -> list[int]:
         """What the friend may take."""
-        waiting = self._waiting
-        while waiting and waiting[0][0] <= now:
-            ball = self._balls.get(heappop(waiting)[1])
-            if ball is not None and ball.friends_from_at <= now:
-                self._open[ball.id] = ball
-        found, spent = [], []
+        if self._waiting and self._waiting[0][0] <= now:
+            self._open_up(now)
+        found, has_spent = [], False
         for ball in self._open.values():
             if ball.remaining_g <= ball.floor_g or now >= ball.expires_at:
-                spent.append(ball.id)
+                has_spent = True
                 continue
             for taker in ball.takers:
                 if taker[0] == friend:
                     break
             else:
                 found.append(ball.id)
-        for number in spent:
-            del self._open[number]
+        if has_spent:
+            self._open = {
+                number: ball
+                for number, ball in self._open.items()
+                if ball.remaining_g > ball.floor_g and now < ball.expires_at
+            }
         return found
+
+    def _open_up(self, now: int) -> None:
+        """Note which balls have opened to friends; one that was replaced may open later than its note says."""
+        while self._waiting and self._waiting[0][0] <= now:
+            ball = self._balls.get(heappop(self._waiting)[1])
+            if ball is not None and ball.friends_from_at <= now:
+                self._open[ball.id] = ball

@@ -14,17 +14,15 @@ from typing import Any
 
 import msgspec
 
-from engine.core.canary import EVERYBODY, is_chosen
 from engine.core.units import DAY_MS, local_day, local_instant
 from engine.simulate import tally as t
+from engine.simulate.between import ALL_DAYS, DISORDER_MS, EVER_MS, Between, id_before, playing_by
 from engine.simulate.tally import NEVER, Tally, UserFigures
 from engine.store.database import Reader
 
 BATCH_ROWS = 4000
 ACTIVE_SOURCE_D = 7
 ALL = "all"
-EVER_MS = 2**62
-DISORDER_MS = 3_600_000  # journal ids follow the clock, give or take processes that commit at once
 
 Progress = Callable[[str, int, int], None]
 transfers_of = msgspec.json.Decoder(list[tuple[str, str, str, int, str]])
@@ -41,14 +39,6 @@ _trace = msgspec.json.Decoder(_Traced)
 
 class EmptyDatabase(Exception):
     """Nothing has happened in this database yet, or not in the days that were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """Days that are asked for, both included; None: from the very first, to the last."""
-
-    first: date | None = None
-    last: date | None = None
 
 
 @dataclass(slots=True)
@@ -91,12 +81,12 @@ async def read_journal(
     view: Reader,
     by_rules: bool,
     progress: Progress = lambda what, done, total: None,
-    between: Between = Between(),
+    between: Between = ALL_DAYS,
 ) -> Reading:
     """Everything that the database knows of the days, as tallies. Raises EmptyDatabase."""
     reading, last_at = await _begun(view, between)
     if by_rules:
-        reading.rest = await _playing_by(view, last_at)
+        reading.rest = await playing_by(view, last_at)
     await _read_users(view, reading)
     await _read_acts(view, reading, by_rules, last_at)
     await _read_moves(view, reading, by_rules, progress)
@@ -104,7 +94,7 @@ async def read_journal(
         reading.tally(reading.arm(user)).users.append(figures)
     for tally in reading.groups.values():
         tally.user_days = sum(max(0, reading.days - max(0, user.opened)) for user in tally.users)
-        _count_active(tally, reading.days)
+        count_active(tally, reading.days)
     return reading
 
 
@@ -123,34 +113,13 @@ async def _begun(view: Reader, between: Between) -> tuple[Reading, int]:
     begin, end = local_day(min(first_at, opened_at), zone), local_day(last_at, zone)
     first, last = max(begin, between.first or begin), min(end, between.last or end)
     if first > last:
-        raise EmptyDatabase(
-            f"nothing happened from {between.first} to {between.last}; the database holds {begin} to {end}"
-        )
+        raise EmptyDatabase(f"nothing happened in the days asked for; the database holds {begin} to {end}")
     reading = Reading(first, zone, (last - first).days + 1)
     if between.first is not None:
         reading.from_ms = local_instant(first, 0, zone)
     if between.last is not None:
         reading.until_ms = local_instant(last + timedelta(days=1), 0, zone)
     return reading, min(last_at, reading.until_ms - 1)
-
-
-async def _playing_by(view: Reader, at: int) -> Callable[[int], str]:
-    """The rulebook by which a user plays at the instant: who has reported nothing is in an arm too."""
-    sql = (
-        "SELECT hash, share, salt, coalesce(until_at, ?) FROM editions"
-        " WHERE state = 'approved' AND from_at <= ? ORDER BY from_at, number"
-    )
-    rows = await view.fetch(sql, EVER_MS, at)
-    for_all = [rules for rules, share, _, _ in rows if share == EVERYBODY]
-    canaries = [row for row in rows if row[1] != EVERYBODY and at < row[3]]
-
-    def rest(user: int) -> str:
-        for rules, share, salt, _ in canaries[-1:]:
-            if is_chosen(salt, share, user):
-                return rules
-        return for_all[-1] if for_all else "no activity"
-
-    return rest
 
 
 async def pages_of(view: Reader, sql: str, *others: Any) -> Any:
@@ -213,26 +182,9 @@ async def _earlier_acts(
     return moves
 
 
-async def _id_before(view: Reader, at_ms: int) -> int:
-    """An id of the journal before which nothing happened at or after the instant, close to the last such."""
-    if not at_ms:
-        return -1
-    [(low, high)] = await view.fetch("SELECT min(id), max(id) + 1 FROM journal")
-    while low < high:
-        middle = (low + high) // 2
-        [(found, at)] = await view.fetch(
-            'SELECT id, "at" FROM journal WHERE id >= ? ORDER BY id LIMIT 1', middle
-        )
-        if at < at_ms - DISORDER_MS:
-            low = found + 1
-        else:
-            high = middle
-    return low - 1
-
-
 async def _read_moves(view: Reader, reading: Reading, by_rules: bool, progress: Progress) -> None:
-    after = await _id_before(view, reading.from_ms)
-    last = await _id_before(view, reading.until_ms + 2 * DISORDER_MS)
+    after = await id_before(view, reading.from_ms)
+    last = await id_before(view, reading.until_ms + 2 * DISORDER_MS)
     sql = 'SELECT id, "at", kind, actor, transfers FROM journal WHERE id > ? AND id <= ? ORDER BY id LIMIT ?'
     begun = after
     while rows := await view.fetch(sql, after, last, BATCH_ROWS):
@@ -351,7 +303,8 @@ def _redeemed(reading: Reading, user: int, amount: int, day: int, programme: str
             figures.first_tree = day
 
 
-def _count_active(tally: Tally, days: int) -> None:
+def count_active(tally: Tally, days: int) -> None:
+    """Count the users of each day by the days on which they were active."""
     counts: Counter[int] = Counter()
     for user in tally.users:
         counts.update(_bits(user.active))

@@ -65,6 +65,7 @@ def doings_of(
 ) -> dict[str, Doing]:
     """Every behaviour that is done in the population, by all rulebooks that are compared."""
     known = {name: behaviour for book in books for name, behaviour in book.behaviours.items()}
+    for_accounts = {name for book in books for name, rule in book.behaviours.items() if rule.is_for_accounts}
     doings: dict[str, Doing] = {}
     for name in sorted(known):
         act = population.acts.get(name)
@@ -81,11 +82,12 @@ def doings_of(
                 reports=1,
             )
         if act is not None:
-            doings[name] = _doing(name, act, known[name].running_total, typical.get(name))
+            accounts = act.accounts if name in for_accounts else 0
+            doings[name] = _doing(name, act, known[name].running_total, typical.get(name), accounts)
     return doings
 
 
-def _doing(name: str, act: Act, running_total: bool, typical: Typical | None) -> Doing:
+def _doing(name: str, act: Act, running_total: bool, typical: Typical | None, accounts: int) -> Doing:
     quantity = None if act.quantity else typical.quantity if typical else Decimal(1)
     return Doing(
         behaviour=name,
@@ -101,7 +103,7 @@ def _doing(name: str, act: Act, running_total: bool, typical: Typical | None) ->
         spread=act.quantity.spread if act.quantity else 0.0,
         attributes={**(typical.attributes if typical else {}), **act.attributes},
         evidence=act.evidence or (typical.evidence if typical else None),
-        accounts=act.accounts,
+        accounts=accounts,
     )
 
 

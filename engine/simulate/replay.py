@@ -19,10 +19,10 @@ import msgspec
 from engine.core.rules import RuleBook
 from engine.core.units import local_instant
 from engine.simulate.days import Item, Look, Report
-from engine.simulate.journal import Reading, pages_of, transfers_of
+from engine.simulate.journal import Reading, count_active, pages_of, transfers_of
 from engine.simulate.people import Person
 from engine.simulate.shard import Shard
-from engine.simulate.tally import NEVER, Tally
+from engine.simulate.tally import NEVER, OPENED, Tally, UserFigures
 from engine.store.database import Reader
 
 KEPT_D = 400  # running totals are told again up to a year later in real data
@@ -50,6 +50,9 @@ class RealDays:
     start: date
     zone: str
     behaviours: frozenset[str]
+    known: list[UserFigures] = field(
+        default_factory=list
+    )  # of the same people: when they joined and were active
     items: dict[int, list[Item]] = field(default_factory=dict)
     sources: dict[int, set[str]] = field(default_factory=dict)  # person → sources that told of them
 
@@ -76,7 +79,14 @@ def replayed(days: RealDays, rules: RuleBook, number_of_days: int, seed: int) ->
     for day in range(number_of_days):
         shard.run_day(day)
         shard.redeem(None, {})
-    return shard.finish()
+    tally = shard.finish()
+    for figures, known in zip(tally.users, days.known, strict=True):
+        figures.opened, figures.active = known.opened, known.active  # no rulebook changes when people come
+    tally.user_days = sum(number_of_days - max(0, known.opened) for known in days.known)
+    for row in tally.days.values():
+        row[OPENED] = 0
+    count_active(tally, number_of_days)
+    return tally
 
 
 async def real_days(view: Reader, reading: Reading, rules: RuleBook) -> RealDays:
@@ -85,7 +95,8 @@ async def real_days(view: Reader, reading: Reading, rules: RuleBook) -> RealDays
         limits = f"at most {USERS_MAX:,} users and {ACTIVITIES_MAX:,} activities are replayed"
         raise TooLarge(f"{limits}; report on a copy that holds fewer")
     people = _people(reading, rules)
-    days = RealDays(list(people.values()), reading.start, reading.zone, frozenset(rules.behaviours))
+    known = [reading.users[user] for user in people]
+    days = RealDays(list(people.values()), reading.start, reading.zone, frozenset(rules.behaviours), known)
     await _friends(view, days.people, people)
     order = len(people) + 1
     order = await _reports(view, reading, days, people, order)

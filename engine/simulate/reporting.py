@@ -40,19 +40,19 @@ def command_of(report: Report, person: Person, asked: Asked, at: int, today: dat
     quantity = _fitted(report.quantity, rule)
     is_total = behaviour.running_total
     on = report.on or today
-    return ReportActivity(
-        source=report.source or behaviour.category,
-        activity=report.name or (f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)),
-        subject=str(person.id),
-        behaviour=behaviour.id,
-        quantity=quantity,
-        unit=behaviour.unit,
-        content=f"{at}:{quantity}",
-        at=None if is_total or report.on else acted_at,
-        on=on if is_total or report.on else None,
-        revision=(report.revision or 1) if is_total else None,
-        attributes=_attributes(report, rule, acted_at, person) if rule.attributes else {},
-        evidence=report.evidence if report.evidence in asked.kinds else None,  # else the first kind counts
+    return ReportActivity(  # by place: a call with names takes three times as long
+        report.source or behaviour.category,
+        report.name or (f"{person.id}:{behaviour.id}:{on}" if is_total else str(report.number)),
+        str(person.id),
+        behaviour.id,
+        quantity,
+        behaviour.unit,
+        f"{at}:{quantity}",  # content
+        None if is_total or report.on else acted_at,
+        on if is_total or report.on else None,
+        (report.revision or 1) if is_total else None,
+        _attributes(report, rule, acted_at, person) if rule.attributes else {},
+        report.evidence if report.evidence in asked.kinds else None,  # else the first kind counts
     )
 
 

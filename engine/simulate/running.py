@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -110,13 +111,12 @@ def run(setup: Setup, processes: int | None = None, progress: Progress = lambda 
 def _steps(setup: Setup, hands: Sequence[_Hand], progress: Progress) -> Tally:
     stock = _Stock(setup)
     granted: dict[int, dict[str, int]] | None = None
-    lead = 0 if stock.left else DAYS_AHEAD  # without stock to share, no shard waits for the wishes of another
-    begun = 0
+    ahead = 0 if stock.left else DAYS_AHEAD  # without stock to share, nobody waits for another's wishes
+    days = iter(range(setup.days))
     for day in range(setup.days):
-        while begun <= min(day + lead, setup.days - 1):
+        for begun in islice(days, 1 if day else 1 + ahead):
             for hand in hands:
                 hand.begin_day(begun, granted, stock.sold_out)
-            begun += 1
             granted = granted or {}
         wishes = {shard: wish for hand in hands for shard, wish in hand.wishes().items()}
         granted = stock.grant(wishes, day)

@@ -16,7 +16,7 @@ from engine.core.rules import RuleBook
 from engine.core.state import Ball
 from engine.core.units import HOUR_MS, MINUTE_MS, local_day
 from engine.simulate import tally as t
-from engine.simulate.days import Item, Look, PlannedDays, Report
+from engine.simulate.days import Look, PlannedDays, Report
 from engine.simulate.forests import Forest
 from engine.simulate.keeping import Keeping
 from engine.simulate.people import Person
@@ -96,13 +96,13 @@ class Shard:
     def run_day(self, number: int) -> Counter[str]:
         """Live through a day; the trees that are wished for at its end, by programme."""
         self._begin(number)
-        for item in self._days.plan(number):
-            if item.at >= self._hour:
-                self._end_balls(item.at)
-            if type(item.what) is Report:
-                self._report(item, item.what)
+        for at, _, person, what in self._days.plan(number):
+            if at >= self._hour:
+                self._end_balls(at)
+            if type(what) is Report:
+                self._report(at, person, what)
             else:
-                self._look(item, item.what)
+                self._look(at, person, what)
         self._end_balls(self._days.midnight(number + 1) - 1)
         self._clear(number)
         self.tally.user_days += len(self._days.people)
@@ -115,14 +115,13 @@ class Shard:
         self._on = on
         self._asked.clear()
 
-    def _report(self, item: Item, report: Report) -> None:
+    def _report(self, at: int, person: Person, report: Report) -> None:
         name = report.behaviour
         if name not in self._asked:
             self._asked[name] = asked_on(self._rules, name, self._on)
         asked = self._asked[name]
         if asked is None:
             return
-        person, at = item.person, item.at
         command = command_of(report, person, asked, at, self._on)
         self._world.next_id = report.number
         if self._world.do(command, at) is None:
@@ -133,9 +132,8 @@ class Shard:
         if command.revision is not None:
             self._keeping.told(self._day, (command.source, command.activity), report.number, command.revision)
 
-    def _look(self, item: Item, look: Look) -> None:
+    def _look(self, now: int, person: Person, look: Look) -> None:
         """Own ripe balls, then what friends leave for others; then a tree, if the wallet holds one."""
-        person, now = item.person, item.at
         user = person.id
         figures = self._figures[user]
         if not figures.active >> self._day & 1:
@@ -308,13 +306,14 @@ class Shard:
         return self._today, self.tally.behaviour(act.behaviour)
 
     def _collected(self, event: e.EnergyCollected) -> None:
-        column = t.BY_OWNER if event.owner == event.collector else t.BY_FRIENDS
-        figures = self._figures[event.collector]
-        self._today[column] += event.energy_g
-        self.tally.behaviour(self._world.state.balls[event.ball].behaviour)[column] += event.energy_g
-        figures.collected_g += event.energy_g
-        if column == t.BY_OWNER:
-            figures.by_owner_g += event.energy_g
+        energy_g, figures = event.energy_g, self._figures[event.collector]
+        figures.collected_g += energy_g
+        column = t.BY_FRIENDS
+        if event.owner == event.collector:
+            column = t.BY_OWNER
+            figures.by_owner_g += energy_g
+        self._today[column] += energy_g
+        self.tally.behaviour(self._world.state.balls[event.ball].behaviour)[column] += energy_g
 
     def _expired(self, event: e.EnergyExpired) -> None:
         self._today[t.EXPIRED] += event.energy_g

@@ -8,11 +8,12 @@ from typing import Any
 
 from engine.core.canary import EVERYBODY
 from engine.core.rules import RuleBook
+from engine.simulate.between import Between
 from engine.simulate.comparing import Difference, difference_table, differences
 from engine.simulate.days import Trace
 from engine.simulate.figures import Figures
-from engine.simulate.journal import Between, read_journal
 from engine.simulate.journal import Progress as Steps
+from engine.simulate.journal import read_journal
 from engine.simulate.population import Population
 from engine.simulate.running import Progress, run, setup_of
 from engine.simulate.tables import Table, joined, tables_of
@@ -22,11 +23,12 @@ from engine.store.database import Reader
 COMPARED_RUNS = 3  # of two rulebooks, so that noise can be told
 
 
-def typical_of(folders: Iterable[Path]) -> dict[str, Typical]:
-    """Ordinary reports of all behaviours that the rulebooks' folders have; where several have one, of the first."""
+def typical_of(folders: Iterable[Path], population: Population) -> dict[str, Typical]:
+    """Ordinary reports of the behaviours that the population may do; where several rulebooks have one, of the first."""
+    names = population.acts if population.other_acts is None else None
     found: dict[str, Typical] = {}
     for folder in reversed(list(folders)):
-        found |= typical_reports(folder)
+        found |= typical_reports(folder, names)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,10 +20,15 @@ class Typical:
     evidence: str | None = None
 
 
-def typical_reports(folder: Path) -> dict[str, Typical]:
-    """Behaviour → its typical report, for the behaviours of a rulebook's folder. The rulebook was checked before."""
+def typical_reports(folder: Path, names: Container[str] | None = None) -> dict[str, Typical]:
+    """Behaviour → its typical report, for the named behaviours (None: all) of a rulebook's folder.
+
+    The rulebook was checked before.
+    """
     found: dict[str, Typical] = {}
     for path in sorted(folder.glob("behaviours/*/*.yaml")):
+        if names is not None and path.stem not in names:
+            continue
         document, _ = read_document(path, path.name)
         tree = document.tree if document else None
         if isinstance(tree, dict):

@@ -15,7 +15,7 @@ from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.events import Decision
 from engine.core.game import EVOLVE, RULES
-from engine.core.ledger import ENERGY, MOVES, Transfer
+from engine.core.ledger import AVOIDED, ENERGY, MOVES, Transfer
 from engine.core.rules import RuleBook
 from engine.core.state import GAME_SHELVES, GameState, State
 
@@ -105,11 +105,12 @@ class World:
         self.state.balls.remove(ball)
 
     def audit(self) -> dict[str, int]:
-        """Energy by kind of account; wallets, debts and balls agree with their rows. Raises LawBroken."""
+        """Energy by kind of account; wallets, debts, carbon and balls agree with their rows. Raises LawBroken."""
         energy = self._energy
         for user in self.shelves["users"].values():
             self._agree(f"wallet:{user.id}", user.wallet_g)
             self._agree(f"debt:{user.id}", -user.debt_g)
+            self._agree(f"carbon:{user.id}", user.avoided_mg, AVOIDED)
         for ball in self.shelves["balls"].values():
             self._agree(f"ball:{ball.id}", ball.remaining_g)
         kinds: Counter[str] = Counter()
@@ -124,10 +125,11 @@ class World:
             raise LawBroken(f"issued {issued} g, but the accounts hold {held} g")
         return {**kinds, "issued": issued}
 
-    def _agree(self, account: str, in_row: int) -> None:
-        by_transfers = self._energy.get(account, 0)
+    def _agree(self, account: str, in_row: int, asset: str = ENERGY) -> None:
+        by_transfers = self.books[asset].get(account, 0)
         if by_transfers != in_row:
-            raise LawBroken(f"{account}: {by_transfers} g by transfers, {in_row} g in its row")
+            unit = "g" if asset == ENERGY else "mg"
+            raise LawBroken(f"{account}: {by_transfers} {unit} by transfers, {in_row} {unit} in its row")
 
 
 def _draws(dice: bytes) -> Callable[[int, int], int]:

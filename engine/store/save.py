@@ -29,10 +29,6 @@ def _shelf_steps(about: ShelfTable, shelf: Shelf[Any, Any]) -> list[Step]:
     key = about.kind.key
     if shelf.removed:
         found.append(Delete(about.table, key, sorted(shelf.removed)))
-    if shelf.added:
-        encode = about.encoder(about.columns)
-        rows = [encode(shelf[one]) for one in sorted(shelf.added)]
-        found.append(Insert(about.table, about.columns, rows))
     gone = shelf.added | shelf.removed
     others = tuple(name for name in about.columns if name not in key)
     rewritten = shelf.rewritten - gone
@@ -42,4 +38,8 @@ def _shelf_steps(about: ShelfTable, shelf: Shelf[Any, Any]) -> list[Step]:
             encode = about.encoder((*columns, *key))
             rows = [encode(shelf[one]) for one in sorted(keys)]
             found.append(Update(about.table, columns, key, rows))
+    if shelf.added:  # last: what a changed row gives up, a new one may take (a tree's one active claim)
+        encode = about.encoder(about.columns)
+        rows = [encode(shelf[one]) for one in sorted(shelf.added)]
+        found.append(Insert(about.table, about.columns, rows))
     return found

@@ -34,6 +34,15 @@ WORDS = {
     "project": "项目情景",
     "event_cap": "单次上限",
     "factor": "因子",
+    "of": "依据",
+    "gives": "结果为",
+    "norm": "全市均值",
+    "norm_times": "乘以",
+    "least_pct": "最低降幅 %",
+    "is": "得",
+    "kind": "种类",
+    "grade": "等级",
+    "unit": "单位",
     "points": "积分",
     "measures": "测算量",
     "evidence": "凭证",
@@ -42,7 +51,7 @@ WORDS = {
 TOLD = {"v", "rules", "behaviour", "on", "quantity", "unit", "province", "attributes", "energy", "avoided"}
 VALUE_TOLD = {"value", "unit", "from", "confidence", "references", "picked"}
 ENERGY_TOLD = {
-    "method", "grams", "grams_per_unit", "steps", "from", "confidence", "references", "event_cap", "g", "picked",
+    "method", "grams", "grams_per_unit", "of", "steps", "from", "confidence", "references", "event_cap", "g", "picked",
 }  # fmt: skip
 AVOIDED_TOLD = {
     "method", "functional_unit", "per_unit", "attribute", "share", "years", "baseline", "project", "mg",
@@ -58,7 +67,7 @@ def describe_zh(trace: Mapping[str, Any], rules: RuleBook) -> list[str]:
     rule = rules.behaviours.get(trace["behaviour"])
     name = rule.names["zh"] if rule else trace["behaviour"]
     same = "现行规则库" if trace["rules"] == rules.hash else "早先的规则库"
-    sent = "，".join(f"{key} {value}" for key, value in trace.get("attributes", {}).items())
+    sent = "，".join(f"{key} {_sent(value)}" for key, value in trace.get("attributes", {}).items())
     where = f"，地区 {trace['province']}" if trace.get("province") else ""
     about = f"{name}，{trace['quantity']} {trace['unit']}，{trace['on']}{where}"
     lines = [f"{about}{f'（{sent}）' if sent else ''}，依据{same}（{trace['rules'][:12]}）。"]
@@ -85,11 +94,11 @@ def _energy(trace: Mapping[str, Any], cited: list[str]) -> Iterator[str]:
         exact = Fraction(energy["grams"]["value"])
         yield f"每次固定 {_tell(energy['grams'], cited)}，与数量无关。"
     elif method == "factor_times_quantity" and "grams_per_unit" in energy:
-        exact = Fraction(trace["quantity"]) * Fraction(energy["grams_per_unit"]["value"])
-        ratio = _tell(energy["grams_per_unit"], cited)
-        yield f"{trace['quantity']} {trace['unit']} × {ratio} = {digits(exact)} g。"
+        number, words, _ = _counted(trace, energy.get("of"))
+        exact = number * Fraction(energy["grams_per_unit"]["value"])
+        yield f"{words} × {_tell(energy['grams_per_unit'], cited)} = {digits(exact)} g。"
     elif method == "step_table" and "steps" in energy:
-        yield from _steps(energy, trace["unit"], cited)
+        yield from _steps(energy, _counted(trace, energy.get("of"))[2], cited)
     else:
         yield f"方法：{METHODS.get(method, method)}。"
     yield from _rest(energy, ENERGY_TOLD, cited)
@@ -98,6 +107,25 @@ def _energy(trace: Mapping[str, Any], cited: list[str]) -> Iterator[str]:
     if "event_cap" in energy:
         yield f"单次上限 {_tell(energy['event_cap'], cited)}。"
     yield f"结果 {energy['g']:,} g，未计每日与每月上限。"
+
+
+def _counted(trace: Mapping[str, Any], name: str | None) -> tuple[Fraction, str, str]:
+    """What a formula counts: the quantity, a measure or a number that was sent; with words and its unit."""
+    if name is None:
+        return Fraction(trace["quantity"]), f"{trace['quantity']} {trace['unit']}", trace["unit"]
+    measure = trace.get("measures", {}).get(name)
+    if measure is not None:
+        number = Fraction(measure["is"])
+        return number, f"{name} {digits(number)} {measure['unit']}", measure["unit"]
+    sent = trace["attributes"][name]
+    return Fraction(sent), f"{name} {sent}", ""
+
+
+def _sent(value: Any) -> str:
+    """What was sent as it is written: a text, several numbers, or legs."""
+    if isinstance(value, str):
+        return value
+    return " ".join(one if isinstance(one, str) else ":".join(one) for one in value)
 
 
 def _steps(energy: Mapping[str, Any], unit: str, cited: list[str]) -> Iterator[str]:
@@ -178,6 +206,9 @@ def _extent(trace: Mapping[str, Any], cited: list[str]) -> str:
     if attribute and attribute["name"] in trace.get("attributes", {}):
         sent = Fraction(trace["attributes"][attribute["name"]]) * dimension(attribute["unit"]).scale / scale
         return f"上报的 {attribute['name']} 为 {digits(sent)} {unit}。"
+    if attribute and attribute["name"] in trace.get("measures", {}):
+        number, words, measured_in = _counted(trace, attribute["name"])
+        return f"测算的 {words} 为 {digits(number * dimension(measured_in).scale / scale)} {unit}。"
     extent = Fraction(trace["quantity"]) * dimension(trace["unit"]).scale / scale
     if "per_unit" not in avoided:
         return f"{digits(extent)} {unit}。"

@@ -1,4 +1,4 @@
-"""Simulations and reports that take minutes: each in a process of its own, one at a time, results kept for a while.
+"""Simulations and reports that take minutes: each in a process of its own, one of a kind at a time, kept for a while.
 
 Kept in the memory of this process. Whoever asks another process, or this one after it was started anew, is told so.
 """
@@ -12,6 +12,7 @@ import logging
 import secrets
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from engine.core.errors import Rejected
 
 PATIENCE_S = 1_800.0
 WAITING_MAX = 4
-KEPT_MAX = 20
+KEPT_MAX = 20  # of both kinds
 KEPT_S = 86_400.0
 LINE_BYTES_MAX = 32 * 1024 * 1024
 LIVE = ("waiting", "running")
@@ -64,7 +65,7 @@ class Studies:
         self._now_ms, self._patience_s = now_ms, patience_s
         self._life = secrets.token_hex(4)
         self._known: dict[str, Study] = {}
-        self._turn = asyncio.Semaphore(1)
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(1))
 
     def start(
         self,
@@ -86,7 +87,7 @@ class Studies:
             if known.content != content or known.kind != kind:
                 raise Rejected("key_reused")
             return known, True
-        live = sum(study.state in LIVE for study in self._known.values())
+        live = sum(study.state in LIVE and study.kind == kind for study in self._known.values())
         if live > WAITING_MAX:
             raise Rejected("overloaded", waiting_max=WAITING_MAX)
         study = Study(name, kind, asked, content, self._now_ms())
@@ -128,7 +129,7 @@ class Studies:
             self._known.pop(study.id, None)
 
     async def _work(self, study: Study, text: bytes, needs_secrets: bool) -> None:
-        async with self._turn:
+        async with self._turns[study.kind]:
             study.state = "running"
             try:
                 async with asyncio.timeout(self._patience_s):
@@ -172,6 +173,9 @@ async def _child(study: Study, text: bytes, needs_secrets: bool) -> Mapping[str,
             told = _decode(line)
             if "refused" in told:
                 return told["refused"]
+            if "failed" in told:
+                log.error("a %s failed: %s", study.kind, told["failed"])
+                return {"code": "internal"}
             if "result" in told:
                 study.tables = base64.b64decode(told["result"]["tables"])
                 page = told["result"].get("page")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from engine.workbench.child import laid_out, limit
 
 if TYPE_CHECKING:
+    from engine.rulebook import RulebookError
     from engine.simulate.comparing import Difference
     from engine.simulate.figures import Figures
     from engine.simulate.population import Population
@@ -35,6 +37,7 @@ NICE = 10
 TELL_EVERY_S = 0.5
 PROBLEMS_TOLD_MAX = 20
 PROBLEM_CHARACTERS_MAX = 2_000
+TRACEBACK_CHARACTERS_MAX = 4_000
 LABELS = ("A", "B")
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -66,6 +69,13 @@ def work_out(study: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     return result
 
 
+def _told(problem: RulebookError) -> list[dict[str, Any]]:
+    """What is wrong with a rulebook, as check and diff tell it."""
+    from engine.workbench.checking import PROBLEM
+
+    return [{name: getattr(one, name) for name in PROBLEM} for one in problem.problems[:PROBLEMS_TOLD_MAX]]
+
+
 def _packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6)).decode()
 
@@ -88,14 +98,13 @@ def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
             try:
                 books[label] = load_rulebook(folder)
             except RulebookError as problem:
-                told = [str(one)[:PROBLEM_CHARACTERS_MAX] for one in problem.problems[:PROBLEMS_TOLD_MAX]]
-                raise Refused("rulebook_broken", rulebook=label, problems=told) from problem
+                raise Refused("rulebook_broken", rulebook=label, problems=_told(problem)) from problem
         try:
             population = _population(study, Path(place))
             check_population(population, books)
         except PopulationError as problem:
             raise Refused("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
-        typical = typical_of(folders.values())
+        typical = typical_of(folders.values(), population)
     rulebooks = list(books.values())
     if study["start"] is not None:
         population = population.model_copy(update={"start": date.fromisoformat(study["start"])})
@@ -150,7 +159,7 @@ def _report(study: Mapping[str, Any], tell: Tell) -> Made:
         try:
             book = load_rulebook(laid_out(study["files"], Path(place, "rules"), study["folder"]))
         except RulebookError as problem:
-            raise Refused("rulebook_broken", problems=[str(one) for one in problem.problems[:1]]) from problem
+            raise Refused("rulebook_broken", problems=_told(problem)) from problem
     try:
         arms = asyncio.run(_arms(study, book, tell))
     except EmptyDatabase as problem:
@@ -161,7 +170,7 @@ def _report(study: Mapping[str, Any], tell: Tell) -> Made:
 
 
 async def _arms(study: Mapping[str, Any], book: Any, tell: Tell) -> list[Figures]:
-    from engine.simulate.journal import Between
+    from engine.simulate.between import Between
     from engine.simulate.trials import reported
     from engine.store.opening import open_database
 
@@ -202,6 +211,11 @@ def main() -> None:
         _tell({"result": work_out(study, _tell)})
     except Refused as refusal:
         _tell({"refused": refusal.told})
+    except MemoryError:
+        os._exit(1)
+    except Exception:
+        _tell({"failed": traceback.format_exc()[-TRACEBACK_CHARACTERS_MAX:]})
+    os._exit(0)  # without waiting for the thread that reads
 
 
 if __name__ == "__main__":

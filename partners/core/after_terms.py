@@ -58,6 +58,7 @@ class AfterTerms:
     """
 
     review_levels: tuple[int, ...] = (2,)
+    review_workdays: int = 10
     fix_ms: int = 14 * DAY_MS
     own_share_pct: int = 100
     stages: tuple[AuditStage, ...] = ()

@@ -85,8 +85,9 @@ def _actor(command: Any) -> str:
     for name in ("operator", "reviewer", "by", "relay"):
         if value := getattr(command, name, ""):
             return str(value)
-    partner = getattr(command, "partner", "")
-    return f"partner:{partner}" if partner else "engine"
+    partner, report = getattr(command, "partner", ""), getattr(command, "report", None)
+    person = f"/{report.by}" if report is not None and report.by else ""
+    return f"partner:{partner}{person}" if partner else "engine"
 
 
 # --- what is told of each event -------------------------------------------------------------------

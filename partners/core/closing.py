@@ -102,7 +102,8 @@ def _check_room(state: PartnerState, order: PlantingOrder, closing: Closing) -> 
         is_other = standing is not None and wanted_by[target] != {_programme(state, target)}
         if standing is None or home is None or is_other or target in closing.lost:
             raise Rejected("bad_closing", field="moves", batch=target, expected="a batch of the programme")
-        room = standing.verified * standing.own_share_pct // 100 - standing.claimed - standing.written_down
+        ours = (standing.verified - standing.written_down) * standing.own_share_pct // 100
+        room = ours - standing.claimed
         room = min(room, _places_left(state, target, room))
         if units > room or home.state not in ("monitoring", "completed", "verified"):
             raise Rejected("bad_closing", field="moves", batch=target, expected=f"at most {room} trees")

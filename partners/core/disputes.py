@@ -127,10 +127,19 @@ def report_disturbance(state: PartnerState, command: ReportDisturbance, context:
 
 def after_workdays(at: int, days: int) -> int:
     """The same time of day, so many days from Monday to Friday later (UTC; feast days are not known)."""
+    return _workdays(at, days, 1)
+
+
+def before_workdays(at: int, days: int) -> int:
+    """The same time of day, so many days from Monday to Friday earlier."""
+    return _workdays(at, days, -1)
+
+
+def _workdays(at: int, days: int, step: int) -> int:
     on, left = local_day(at, "UTC"), days
     first = on
     while left:
-        on += timedelta(days=1)
+        on += timedelta(days=step)
         left -= on.weekday() < SATURDAY
     return at + (on - first).days * DAY_MS
 

@@ -186,7 +186,7 @@ def dismiss_reason(state: PartnerState, command: DismissReason, context: Context
     known = state.assessments.get(batch.id)
     rules = context.partner_terms(order.partner).evidence
     if known is None or rules is None or command.code not in {entry[0] for entry in known.reasons}:
-        raise Rejected("bad_request", code=command.code, expected="a reason that counts against the batch")
+        raise Rejected("bad_request", reason=command.code, expected="a reason that counts against the batch")
     if command.operator in (order.partner, batch.submitted_by):
         raise Rejected("own_review", reviewer=command.operator)
     if command.code in {entry[0] for entry in known.dismissed}:

@@ -161,7 +161,11 @@ def follow(
             total += standing.verified
     if total == 0:
         raise Rejected("nothing_verified", order=order.id)
-    return [e.OrderMoved(order.id, "verified", verdict.note, now, now)]
+    tell = {"order": order.id, "verified": total}
+    return [
+        e.OrderMoved(order.id, "verified", verdict.note, now, now),
+        e.DeliveryQueued(queue("remind", order, terms.resendable, now, tell)),
+    ]
 
 
 def check_batch(batch: Batch, trees: int, evidence_min: int) -> None:

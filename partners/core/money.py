@@ -117,8 +117,9 @@ def return_budget(state: PartnerState, command: ReturnBudget, context: Context) 
             from_held = min(trees, fund.held_trees)
             book.unhold(from_held)
             book.uncommit(min(trees - from_held, fund.trees))
-            events.append(book.event())
-    return Decision([event for event in events if event.entries])  # type: ignore[attr-defined]
+            if book.fund != fund:  # also without an entry: what is billed and not paid yet is settled later
+                events.append(book.event())
+    return Decision(events)
 
 
 def write_off_budget(state: PartnerState, command: WriteOffBudget, context: Context) -> Decision:

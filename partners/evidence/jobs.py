@@ -32,7 +32,7 @@ async def settle_evidence(desk: EvidenceDesk) -> int:
                 count += 1
             log.warning("upload %s is not taken in: %s", upload.id, refusal.code)
     async with desk.reading() as reader:
-        batches = await evidence_queries.batches_to_assess(reader)
+        batches = await evidence_queries.batches_to_assess(reader, desk.now_ms())
     for order, batch in batches:
         await desk.submit(AssessBatch(None, order, batch))
     return count + len(batches) + await asyncio.to_thread(desk.uploads.end_expired, desk.now_ms())

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from typing import Any
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number
 from engine.core.units import rfc3339
+from engine.store.database import Reader
 from partners.core.evidence_rows import place_of
 from partners.core.reasons import told
-from partners.evidence.desk import EvidenceDesk
+from partners.evidence.folder import EvidenceFolder
 from partners.evidence.geometry import SCALE, hectares, mu
 from partners.store import evidence_queries, queries
 
@@ -38,19 +39,16 @@ class Contents:
     photos: list[dict[str, Any]]
 
 
-async def contents_of(desk: EvidenceDesk, order: int) -> Contents:
-    """All that is known of an order's evidence. Raises Rejected(unknown_order | unavailable)."""
-    async with desk.reading() as reader:
-        facts = await queries.order_facts(reader, order)
-        if facts is None:
-            raise Rejected("unknown_order")
-        assessments = await evidence_queries.assessments_of(reader, order)
-        names = sorted({name for batch in facts["batches"] for name in batch["evidence"]})
-        photos = await evidence_queries.photos_named(reader, names)
-        places = sorted(
-            {place_of(facts["partner"], line["site"], facts["season"]) for line in facts["lines"]}
-        )
-        outlines = await evidence_queries.outlines_of(reader, places)
+async def contents_of(reader: Reader, order: int) -> Contents:
+    """All that is known of an order's evidence. Raises Rejected(unknown_order)."""
+    facts = await queries.order_facts(reader, order)
+    if facts is None:
+        raise Rejected("unknown_order")
+    assessments = await evidence_queries.assessments_of(reader, order)
+    names = sorted({name for batch in facts["batches"] for name in batch["evidence"]})
+    photos = await evidence_queries.photos_named(reader, names)
+    places = sorted({place_of(facts["partner"], line["site"], facts["season"]) for line in facts["lines"]})
+    outlines = await evidence_queries.outlines_of(reader, places)
     known = {photo["sha256"] for photo in photos}
     documents: dict[str, Any] = {
         "order.json": _shown({name: value for name, value in facts.items() if name not in ("id", *_PARTS)}),
@@ -138,7 +136,7 @@ class _Stream:
         return taken
 
 
-def pack(contents: Contents, public: Any) -> Iterator[bytes]:
+def pack(contents: Contents, public: Callable[[str], Path]) -> Iterator[bytes]:
     """The archive piece by piece; `public` gives the path of a photo's stripped copy by the original's hash."""
     stream = _Stream()
     files: list[dict[str, Any]] = []
@@ -148,7 +146,7 @@ def pack(contents: Contents, public: Any) -> Iterator[bytes]:
             files.append(_entry(name, data))
             yield from _written(archive, stream, name, [data])
         for photo in contents.photos:
-            path: Path = public(photo["sha256"])
+            path = public(photo["sha256"])
             name = f"photos/{photo['sha256']}.jpg"
             if not path.is_file():
                 files.append({"name": name, "missing": True, "original_sha256": photo["sha256"]})
@@ -198,9 +196,9 @@ def _entry(name: str, data: bytes) -> dict[str, Any]:
     return {"name": name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-async def streamed(contents: Contents, desk: EvidenceDesk) -> AsyncIterator[bytes]:
+async def streamed(contents: Contents, folder: EvidenceFolder) -> AsyncIterator[bytes]:
     """The archive without ever holding it whole, read from disk beside the loop."""
-    pieces = pack(contents, desk.folder.public)
+    pieces = pack(contents, folder.public)
     while True:
         piece = await asyncio.to_thread(next, pieces, None)
         if piece is None:

@@ -117,9 +117,12 @@ def _add_reading(router: APIRouter, desk: EvidenceDesk) -> None:
     )
     async def pack(number: NumberPath) -> Response:
         """All evidence of an order as one file for an auditor."""
-        contents = await contents_of(desk, parse_order_number(number))
+        async with desk.reading() as reader:
+            contents = await contents_of(reader, parse_order_number(number))
         headers = {"content-disposition": f'attachment; filename="{contents.order}-evidence.zip"'}
-        return StreamingResponse(streamed(contents, desk), media_type="application/zip", headers=headers)
+        return StreamingResponse(
+            streamed(contents, desk.folder), media_type="application/zip", headers=headers
+        )
 
     @router.post(
         "/orders/{number}/evidence/dismiss",

@@ -225,11 +225,12 @@ async def _append(desk: EvidenceDesk, upload: Upload, offset: int, request: Requ
                 if digest is not None:
                     digest.update(chunk)
                 if len(held) >= WRITE_BYTES:
-                    taken += await asyncio.to_thread(_write, descriptor, bytes(held))
-                    held.clear()
+                    taken += await _flush(descriptor, held)
+            taken += await _flush(descriptor, held)
         except (ClientDisconnect, asyncio.CancelledError):
             if digest is None:
                 _write(descriptor, bytes(held))
+                os.fsync(descriptor)
             else:
                 os.ftruncate(descriptor, offset)  # what can't be checked was not taken
             raise
@@ -237,12 +238,23 @@ async def _append(desk: EvidenceDesk, upload: Upload, offset: int, request: Requ
             if digest is not None or refusal.code != "storage_full":  # what fitted on the disk is not lost
                 os.ftruncate(descriptor, offset)
             raise
-        taken += await asyncio.to_thread(_write, descriptor, bytes(held))
         if digest is not None and expected is not None and digest.digest() != expected[1]:
             os.ftruncate(descriptor, offset)
             raise Rejected("upload_checksum")
         if taken < upload.length:
             await asyncio.to_thread(desk.uploads.prolong, upload, desk.now_ms())
+
+
+async def _flush(descriptor: int, held: bytearray) -> int:
+    """Write what is held, beside the loop. A write that has begun ends before anybody else writes, whoever cancels."""
+    data = bytes(held)
+    held.clear()
+    work = asyncio.ensure_future(asyncio.to_thread(_write, descriptor, data))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work})
+        raise
 
 
 def _write(descriptor: int, data: bytes) -> int:

@@ -49,9 +49,8 @@ class _Batch:
 
     id: str
     programme: str
-    verified: int
     ours: int
-    written_down: int
+    left: int
     verified_at: int
     parent: str | None
     alive: tuple[int, int, int] | None = None
@@ -103,9 +102,9 @@ def facts(of: Counters) -> dict[str, Any]:
 
 
 def _add(found: Counters, batch: _Batch) -> None:
-    left = batch.ours - batch.written_down
+    left = batch.left
     found.planted += left
-    found.written_down += batch.written_down
+    found.written_down += batch.ours - left
     if batch.alive is None:
         return
     alive = found.alive = found.alive or Alive()
@@ -126,7 +125,7 @@ def _replanted(batch: _Batch) -> tuple[int, int, int]:
         if child.alive is not None and child.verified_at > batch.counted_at:
             later = _replanted(child)
             total = tuple(  # type: ignore[assignment]
-                one + min(child.ours - child.written_down, mine + theirs)
+                one + min(child.left, mine + theirs)
                 for one, mine, theirs in zip(total, child.alive, later, strict=True)
             )
     return total
@@ -135,7 +134,8 @@ def _replanted(batch: _Batch) -> tuple[int, int, int]:
 async def _batches(reader: Reader, programme: str | None) -> list[_Batch]:
     where, params = ("AND l.programme = ?", (programme,)) if programme is not None else ("", ())
     rows = await reader.fetch(
-        f"""SELECT s.id, l.programme, s.verified, s.verified * s.own_share_pct / 100, s.written_down,
+        f"""SELECT s.id, l.programme, s.verified * s.own_share_pct / 100,
+                   (s.verified - s.written_down) * s.own_share_pct / 100,
                    COALESCE((SELECT max(r.at) FROM batch_reviews r WHERE r.batch_id = s.id), 0), p.batch_id
             FROM standings s JOIN batches b ON b.id = s.id JOIN order_lines l ON l.id = b.line_id
             JOIN partner_orders o ON o.id = s.order_id LEFT JOIN replacements p ON p.id = o.id

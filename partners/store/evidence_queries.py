@@ -6,11 +6,13 @@ import json
 from dataclasses import fields
 from typing import Any
 
+from engine.core.units import DAY_MS
 from engine.store.database import Reader
 from partners.core.evidence_rows import Assessment, EvidencePhoto, SiteOutline
 
 BATCHES_MAX = 500
 OUTLINES_MAX = 2_000
+LOOKED_BACK_MS = 2 * DAY_MS  # outlines older than this have had their batches judged
 _JSON = {"alike", "elsewhere", "polygons", "overlaps", "notes", "reasons", "missing", "dismissed"}
 
 
@@ -35,25 +37,27 @@ async def batches_at(reader: Reader, place: str) -> list[tuple[int, str]]:
     return [(order, batch) for order, batch in rows]
 
 
-async def batches_to_assess(reader: Reader) -> list[tuple[int, str]]:
-    """(order, batch) of what waits for files of which some have come since, or was judged by an older outline."""
-    waiting = await reader.fetch(
-        "SELECT order_id, batch_id, missing FROM assessments WHERE is_waiting = ? ORDER BY batch_id LIMIT ?",
+async def batches_to_assess(reader: Reader, now: int) -> list[tuple[int, str]]:
+    """(order, batch) of what was judged before a file that it waits for came, or before its outline was changed.
+
+    Both are judged at once where nothing goes wrong; this finds what a crash has left.
+    """
+    arrived = await reader.fetch(
+        "SELECT a.order_id, a.batch_id FROM assessments a JOIN evidence e ON e.batch_id = a.batch_id"
+        " JOIN evidence_photos p ON p.sha256 = e.sha256"
+        " WHERE a.is_waiting = ? AND p.kept_at >= a.assessed_at ORDER BY a.batch_id LIMIT ?",
         True,
         BATCHES_MAX,
     )
-    wanted = {sha256 for _, _, missing in waiting for sha256 in json.loads(missing)}
-    here: set[str] = set()
-    if wanted:
-        rows = await reader.fetch("SELECT sha256 FROM evidence_photos WHERE sha256 IN ?", sorted(wanted))
-        here = {sha256 for (sha256,) in rows}
-    arrived = [(order, batch) for order, batch, missing in waiting if here & set(json.loads(missing))]
     older = await reader.fetch(
-        "SELECT a.order_id, a.batch_id FROM planted_places p JOIN assessments a ON a.place = p.place"
-        " WHERE p.version > 0 AND a.outline_version < p.version LIMIT ?",
+        "SELECT a.order_id, a.batch_id FROM site_outlines o JOIN assessments a ON a.place = o.place"
+        " WHERE o.is_current = ? AND o.recorded_at > ? AND a.outline_version < o.version"
+        " ORDER BY a.batch_id LIMIT ?",
+        True,
+        now - LOOKED_BACK_MS,
         BATCHES_MAX,
     )
-    return list(dict.fromkeys([*arrived, *((order, batch) for order, batch in older)]))
+    return list(dict.fromkeys((order, batch) for order, batch in [*arrived, *older]))
 
 
 async def outlines_in(

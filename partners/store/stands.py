@@ -101,9 +101,15 @@ async def order_stands(reader: Reader, order: int) -> dict[str, list[Any]] | Non
     }
 
 
-async def late(reader: Reader, now: int, today: str) -> dict[str, list[dict[str, Any]]]:
-    """What waits for a person for too long: counts, disputes, answers to what was asked, bills."""
+async def late(reader: Reader, now: int, today: str, planted_before: int) -> dict[str, list[dict[str, Any]]]:
+    """What waits for a person for too long: reviews (those planted before `planted_before`), counts, disputes, answers
+    to what was asked, bills."""
     queries: dict[str, tuple[str, tuple[str, ...], tuple[int | str, ...]]] = {
+        "reviews": (
+            "SELECT id, fact_at FROM partner_orders WHERE state = 'planted' AND fact_at < ? ORDER BY fact_at",
+            ("order", "planted_at"),
+            (planted_before,),
+        ),
         "audits": (
             "SELECT order_id, id, due_on FROM audits WHERE state = 'planned' AND due_on < ? ORDER BY due_on",
             ("order", "audit", "due_on"),
@@ -133,6 +139,17 @@ async def late(reader: Reader, now: int, today: str) -> dict[str, list[dict[str,
         ]
         for name, (sql, columns, params) in queries.items()
     }
+
+
+async def set_aside_for_waiting(reader: Reader) -> list[tuple[str, str, int, int]]:
+    """(programme, currency, set aside for a tree, trees) of all trees that wait for an order."""
+    rows = await reader.fetch(
+        """SELECT u.route, c.currency, c.unit_price_minor, count(*) FROM tree_units u
+           JOIN trees t ON t.id = u.id JOIN commitments c ON c.id = t.commitment_id
+           WHERE u.state = 'pledged' GROUP BY u.route, c.currency, c.unit_price_minor
+           ORDER BY u.route, c.currency, c.unit_price_minor"""
+    )
+    return [(route, currency, price, count) for route, currency, price, count in rows]
 
 
 async def audit_lines(reader: Reader, after: int, limit: int) -> list[AuditEvent]:

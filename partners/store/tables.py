@@ -140,6 +140,7 @@ class EvidenceFiles(SQLModel, table=True):
     """Files that speak for batches, by the hash of their bytes."""
 
     __tablename__ = "evidence"
+    __table_args__ = (Index("ix_evidence_batch", "batch_id"),)
     sha256: str = Field(sa_column=text(primary_key=True))
     batch_id: str = Field(sa_column=text())
     kind: str = Field(sa_column=text())

@@ -226,6 +226,13 @@ def children() -> list[str]:
     return [line for line in shown.splitlines() if "study_child" in line]
 
 
+async def test_a_report_does_not_wait_for_a_simulation(desk: Api) -> None:
+    long = (await begun(desk, users=2_000, days=200, runs=1)).json()
+    told = (await begun(desk, "reports", from_on="2026-01-01", until_on="2026-01-02")).json()
+    assert (await ended(desk, told, "reports"))["problem"]["code"] == "nothing_to_report"
+    assert (await desk.operator("GET", f"/v1/rules/simulations/{long['id']}")).json()["state"] == "running"
+
+
 async def test_more_than_a_few_that_wait_are_refused(desk: Api) -> None:
     answers = [await begun(desk, users=2_000, days=200, runs=1) for _ in range(studies.WAITING_MAX + 2)]
     assert [one.status_code for one in answers] == [202] * (studies.WAITING_MAX + 1) + [503]
@@ -267,6 +274,14 @@ async def test_impatience_ends_it_and_says_so(desk: Api) -> None:
     await place.close()
 
 
+async def test_a_fault_of_our_own_is_not_called_too_costly() -> None:
+    place = Studies()
+    study, _ = place.start("simulation", new_key(), {}, {"rulebooks": []})
+    assert study.task is not None
+    await study.task
+    assert study.state == "failed" and study.problem == {"code": "internal"}
+
+
 async def test_a_child_ends_with_its_parent() -> None:
     """As when the engine is killed: the pipe closes, and nobody works on for nobody."""
     job = {
@@ -275,6 +290,7 @@ async def test_a_child_ends_with_its_parent() -> None:
         "folder": None,
         "population": "city-and-town",
         "population_file": None,
+        "start": None,
         "users": 5_000,
         "days": 300,
         "runs": 1,

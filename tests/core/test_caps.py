@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.core import commands as c
-from engine.core.caps import booked_periods, capped_periods, limits_of
+from engine.core.caps import Room, booked_periods, capped_periods, limits_of
 from engine.core.formulas import Attribute, Ratio
 from engine.core.rules import Caps, RuleBook
 from engine.core.units import instant
@@ -200,3 +200,21 @@ def test_what_was_booked_without_a_cap_of_the_year_is_reversed_after_one_began()
 )
 def test_years_and_accounts_are_booked_only_where_they_are_capped(caps: Caps, more: tuple[str, ...]) -> None:
     assert capped_periods(caps, "2026-12-31", "x") == ("2026-12-31", "2026-12", *more)
+
+
+def test_each_grant_and_each_release_counts_for_the_next_of_the_same_command() -> None:
+    world, user = village(Caps(day_g=100))
+    rule = world.rules.behaviours["bus"].on(FIRST)
+    assert rule is not None
+    room, periods = Room(world.state, user), ("2026-12-17", "2026-12")
+    for period in periods:
+        world.state.caps.loaded((user, "bus", period), None)
+    assert room.grant(rule, "bus", periods, 1, 70).energy_g == 70
+    second = room.grant(rule, "bus", periods, 2, 70)
+    assert (second.energy_g, second.reason, second.used_by) == (30, "cap_day_g", (1,))
+    room.release("bus", periods, 1, 70)
+    assert room.grant(rule, "bus", periods, 3, 90).energy_g == 70
+    room.release("bus", periods, 3, 70, keeps_g=20)
+    fourth = room.grant(rule, "bus", periods, 4, 90)
+    assert (fourth.energy_g, fourth.used_by) == (50, (2, 3))
+    assert not list(world.state.caps)  # nothing is booked before it has happened

@@ -206,6 +206,23 @@ def test_no_two_that_count_exclude_each_other_and_whoever_does_not_is_told_by_wh
     assert all(conflict(one, settled.excluded_by[one.id]) for one in acts if one not in chosen)
 
 
+of_some_day = st.builds(
+    lambda one, **about: one._replace(**about),
+    an_entry,
+    scope=st.sampled_from(("overlap", "across-sources", "day")),
+    on=st.sampled_from(("2026-11-19", "2026-11-20", "2026-12-01")),
+    ends=st.sampled_from((0, 60)),
+)
+
+
+@given(of_some_day, of_some_day)
+@settings(max_examples=300)
+def test_an_act_that_has_only_a_day_excludes_none_of_another_day(one: Entry, other: Entry) -> None:
+    if one.on != other.on and not exclusion.may_cross_days(one):
+        assert not conflict(one, other)
+        assert not conflict(other, one)
+
+
 # --- cases ------------------------------------------------------------------------------------------
 
 

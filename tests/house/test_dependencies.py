@@ -17,6 +17,7 @@ from tests.house.source import ROOT, modules
 USED_BY_OTHERS = {
     "httptools": "uvicorn's HTTP parser in C",
     "uvloop": "uvicorn's event loop in C",
+    "defusedxml": "openpyxl takes it for its parser where it is there",
     "tzdata": "zoneinfo's data where the machine has none",
     "pytest-timeout": "pytest plugin",
     "pytest-xdist": "pytest plugin",
@@ -31,6 +32,7 @@ COMES_WITH = {
     "pydantic-core": "pydantic",
     "gevent": "locust",
     "cryptography": "pyjwt",
+    "pysasl": "pymap",
 }
 # module → distribution, where the load extra is not installed and the names differ
 ABSENT = {"websocket": "websocket-client"}

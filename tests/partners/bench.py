@@ -147,10 +147,11 @@ class Bench:
 async def open_bench(
     url: str,
     partners: Sequence[PartnerSettings] = (),
+    rules: RuleBook = RULES,
     has_records: bool = True,
     spreads_ids: bool = True,
 ) -> AsyncIterator[Bench]:
-    """Game and partners on the database, the simulated NGO has its records and takes single trees."""
+    """Game and partners on the database, its partners have records and take single trees."""
     await migrate(url)
     db = await open_database(url)
     if spreads_ids:  # so that no two tests share an order number at one NGO
@@ -158,10 +159,11 @@ async def open_bench(
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
     domain = partners_domain(registry.terms.values())
-    writer = Writer(db, (GAME, domain), FixedRules(lambda: RULES), audience, clock)
+    writer = Writer(db, (GAME, domain), FixedRules(lambda: rules), audience, clock)
     writer.start()
     if has_records:
-        await onboard_simulator(db, writer, RULES, SIMULATOR_PARTNER, is_hasty=True)
+        for name in dict.fromkeys((SIMULATOR_PARTNER, *(settings.partner for settings in partners))):
+            await onboard_simulator(db, writer, rules, name, is_hasty=True)
     try:
         yield Bench(db, writer, clock, audience, registry)
     finally:

@@ -13,7 +13,7 @@ from partners.core import after_commands as ac
 from partners.core import commands as c
 from partners.core.after_terms import AuditStage
 from partners.core.audits import window
-from partners.core.disputes import after_workdays
+from partners.core.disputes import after_workdays, before_workdays
 from partners.standard import standard_terms
 from tests.partners.test_orders import refused
 from tests.partners.watched import (
@@ -431,6 +431,9 @@ def test_working_days_leave_out_weekends() -> None:
     friday = instant_on("2026-11-27")
     assert after_workdays(friday, 1) - friday == 3 * DAY_MS
     assert after_workdays(friday, 5) - friday == 7 * DAY_MS
+    assert friday - before_workdays(friday, 5) == 7 * DAY_MS
+    monday = friday + 3 * DAY_MS
+    assert monday - before_workdays(monday, 1) == 3 * DAY_MS
 
 
 def test_a_disturbance_is_put_down_and_holds_where_told() -> None:

@@ -17,8 +17,10 @@ from pypdf import PdfReader
 
 from engine.api.app import make_app
 from engine.core.numbers import order_number, tree_number
+from partners import public_api
 from partners.after_api import after_router
 from partners.api import Desk
+from partners.jobs import follow_up, form_orders
 from partners.public_api import public_router
 from partners.sealing import seal_audit
 from tests.partners.bench import PROGRAMME, RULES, Bench, free_port, open_bench
@@ -51,7 +53,9 @@ async def office(folder: Path, operators: dict[str, str] | None = None) -> Async
         parts = _parts(bench)
         parts.settings = parts.settings.model_copy(update={"operators": operators or {}})
         desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES)
-        app = make_app(replace(parts, routers=[*parts.routers, public_router(desk), after_router(desk)]))
+        app = make_app(
+            replace(parts, routers=[*parts.routers, public_router(desk, kept_s=0.0), after_router(desk)])
+        )
         server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
         serving = asyncio.create_task(server.serve())
         try:
@@ -71,8 +75,6 @@ async def one_planted(at: Office, count: int = 3) -> tuple[str, list[int]]:
 
 
 async def follow(at: Office) -> None:
-    from partners.jobs import follow_up
-
     await follow_up(at.bench.writer, at.bench.db)
 
 
@@ -156,6 +158,7 @@ async def test_disputes_and_disturbances_over_http(tmp_path: Path) -> None:
         at.bench.clock.shift_ms += 40 * 86_400_000
         late = (await at.get("/late")).json()
         assert [row["order"] for row in late["disputes"]] == [order]
+        assert [row["order"] for row in late["reviews"]] == [order]
         decision = {"by": "li", "outcome": "settled", "note": "agreed"}
         assert (await at.post(f"/disputes/{dispute['dispute']}/decide", decision)).status_code == 200
         assert (await at.post("/disputes/99/decide", decision)).json()["code"] == "unknown_dispute"
@@ -216,6 +219,31 @@ async def test_the_pdf_leads_to_the_page_that_tells_what_became_of_it(tmp_path: 
         html = await at.http.get(f"/v1/certificates/{told['number']}", headers={"accept": "text/html"})
         assert "valid 有效" in html.text
         assert "Simulated partner" in html.text
+
+
+async def test_trees_that_no_funding_pays_for_wait_and_are_told(tmp_path: Path) -> None:
+    async with office(tmp_path) as at:
+        await at.bench.trees(2)
+        async with at.bench.db.write() as tx:
+            await tx.execute("UPDATE commitments SET unit_price_minor = 700")
+        at.bench.writer._cache = None
+        assert await form_orders(at.bench.writer, at.bench.db) == 0
+        [row] = (await at.get("/late")).json()["not_funded"]
+        assert row == {
+            "programme": PROGRAMME, "set_aside_minor": 700, "currency": "CNY", "trees": 2,
+            "unit_price_minor": 738, "price_currency": "CNY",
+        }  # fmt: skip
+
+
+async def test_printing_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(public_api, "PRINTS_WAITING_MAX", 2)
+    async with office(tmp_path) as at:
+        _, units = await one_planted(at)
+        paths = [f"/v1/trees/{tree_number(unit)}/certificate" for unit in units]
+        found = await asyncio.gather(*(at.http.get(path) for path in paths))
+        assert sorted(one.status_code for one in found) == [200, 200, 503]
+        long = await at.http.get(paths[0], headers={"host": "x" * 300})
+        assert (long.status_code, long.json()["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(

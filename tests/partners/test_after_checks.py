@@ -26,6 +26,7 @@ DAMAGES = {
     "claim_of_another_batch": "UPDATE claims SET batch_id = 'nowhere' WHERE unit = {unit}",
     "verified_without_claim": "DELETE FROM claims WHERE unit = {unit}",
     "fund_balance": "UPDATE order_funds SET paid_minor = paid_minor + 1 WHERE order_id = {order}",
+    "fund_price": "UPDATE order_funds SET trees = trees + 1 WHERE order_id = {order}",
     "commitment_overdrawn": "UPDATE commitments SET amount_minor = 1",
     "milestone_invoices": "UPDATE milestones SET invoiced_minor = 0",
     "watched_without_counts": "DELETE FROM audits WHERE order_id = {order}",
@@ -50,12 +51,13 @@ async def found(bench: Bench) -> list[tuple[str, str, str]]:
         return [finding async for finding in audit(view)]
 
 
-async def planted(bench: Bench, units: list[int], photo: str) -> int:
-    """An order of these trees, reported planted."""
+async def planted(bench: Bench, units: list[int], photo: str, more: int = 0) -> int:
+    """An order of these trees, reported planted, with some more within the tolerance."""
     order = int((await bench.form(*units))["formed"])
     await bench.do(c.ClaimDeliveries(None, "test", 60_000, (f"submit:{order}",)))
     await bench.do(c.SettleDelivery(None, f"submit:{order}", "test", "done"))
-    shown = BatchShown("1", len(units), "2026-11-23", "2026-11-23", PROGRAMME, (EvidenceShown(photo * 64),))
+    trees = len(units) + more
+    shown = BatchShown("1", trees, "2026-11-23", "2026-11-23", PROGRAMME, (EvidenceShown(photo * 64),))
     report = PartnerReport(order, "planted", 1, accepted=len(units), batches=(shown,), by="wang")
     await bench.do(c.RecordReport(None, PARTNER, f"m{order}", "d", report))
     return order
@@ -126,6 +128,25 @@ async def test_each_damage_is_named(url: str, code: str) -> None:
         async with bench.db.write() as tx:
             await tx.execute(DAMAGES[code].format(**about))
         assert code in {one for one, _, _ in await found(bench)}
+
+
+async def test_claims_move_to_trees_that_nobody_claims(url: str) -> None:
+    async with open_bench(url) as bench:
+        await bench.trees(23)
+        units = [unit for (unit,) in await bench.rows("SELECT id FROM tree_units ORDER BY id")]
+        home, lost = await planted(bench, units[:20], "a", more=1), await planted(bench, units[20:], "b")
+        for number in (home, lost):
+            await bench.do(c.ReviewOrder(None, "operator:li", number, "verified"))
+        moves = {f"{lost}/1": f"{home}/1"}
+        with pytest.raises(Exception, match="at most 1 trees"):
+            await bench.do(ac.ProposeClosing(None, "li", lost, "salt", "move", {f"{lost}/1": 2}, moves))
+        await bench.do(ac.ProposeClosing(None, "li", lost, "salt", "move", {f"{lost}/1": 1}, moves))
+        await bench.do(ac.ApproveClosing(None, "wang", lost))
+        claims = await bench.rows(
+            "SELECT batch_id, status FROM claims WHERE unit = ? ORDER BY from_at", units[22]
+        )
+        assert claims == [(f"{lost}/1", "replaced"), (f"{home}/1", "active")]
+        assert await found(bench) == []
 
 
 async def test_an_altered_line_is_named_with_its_place(url: str) -> None:

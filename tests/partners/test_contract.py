@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,84 +17,80 @@ from standardwebhooks import Webhook
 
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number
-from engine.core.units import DAY_MS
 from partners.adapters.simulator import mapping
-from partners.core.model import PartnerReport
-from partners.port import Adapter, OrderSheet
+from partners.port import About
 from partners.registry import PartnerSettings, RegistryError, build_registry, manifest
 from partners.signing import sign, verify
-from tests.partners.bench import KEY, Ngo, free_port, simulated_ngo
+from tests.partners.bench import KEY
+from tests.partners.parties import OTHER_KEY, FilesParty, Party, SimulatorParty, post, simulator
 
 NOW = 1_795_392_000_000
-OTHER_KEY = "whsec_" + "b3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXkhIQ=="
 PARTNERS = {
     "simulator": ((), {"idempotency": "native"}),
     "simulator without idempotency": (("--not-idempotent",), {"idempotency": "none"}),
+    "files": None,
 }
-ASKED_KEYS = {
-    "reference",
-    "species",
-    "site",
-    "trees",
-    "unit_price_minor",
-    "currency",
-    "season",
-    "season_opens_at",
-    "season_closes_at",
-    "answer_by",
-    "below_minimum",
-}
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+PUSHING = [name for name, how in PARTNERS.items() if how is not None]
 
 
-@dataclass
-class Party:
-    adapter: Adapter
-    ngo: Ngo
-    orders: int = 100
-
-    def sheet(self, quantity: int = 10) -> OrderSheet:
-        self.orders += 1
-        return OrderSheet(
-            order=self.orders,
-            programme="saxaul-alxa",
-            season="2027-spring",
-            season_opens_at=NOW,
-            season_closes_at=NOW + 60 * DAY_MS,
-            answer_by_at=NOW + 14 * DAY_MS,
-            below_minimum=False,
-            species="saxaul",
-            site="alxa",
-            quantity=quantity,
-            unit_price_minor=738,
-            currency="CNY",
-        )
+@contextmanager
+def other_end(name: str, folder: Path) -> Iterator[Callable[[], Party]]:
+    """The partner's real end; what is called gives a party with new orders and no faults."""
+    how = PARTNERS[name]
+    if how is None:
+        with post(folder) as (host, files):
+            yield lambda: FilesParty(host, files)
+    else:
+        with simulator(folder, *how[0]) as ngo:
+            yield lambda: SimulatorParty(ngo, how[1])
 
 
 @pytest.fixture(scope="module", params=list(PARTNERS))
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Ngo, str]]:
-    options, _ = PARTNERS[request.param]
-    with simulated_ngo(tmp_path_factory.mktemp("ngo"), *options) as ngo:
-        yield ngo, request.param
+) -> Iterator[Callable[[], Party]]:
+    with other_end(request.param, tmp_path_factory.mktemp("partner")) as begin:
+        yield begin
 
 
 @pytest_asyncio.fixture
-async def party(running: tuple[Ngo, str]) -> AsyncIterator[Party]:
-    ngo, name = running
-    ngo.faults()
-    registry = build_registry([ngo.settings(**PARTNERS[name][1])])
-    adapter = next(iter(registry.adapters.values()))
+async def party(running: Callable[[], Party]) -> AsyncIterator[Party]:
+    begun = running()
     try:
-        yield Party(adapter, ngo, orders=1000 * len(ngo.calls()) + 100)
+        yield begun
     finally:
-        await registry.close()
+        await begun.registry.close()
+
+
+@pytest.fixture(scope="module", params=PUSHING)
+def pushing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Party]]:
+    with other_end(request.param, tmp_path_factory.mktemp("partner")) as begin:
+        yield begin
+
+
+@pytest_asyncio.fixture
+async def pusher(pushing: Callable[[], Party]) -> AsyncIterator[SimulatorParty]:
+    """A party that sends messages of its own accord."""
+    begun = pushing()
+    assert isinstance(begun, SimulatorParty)
+    assert begun.adapter.capabilities.pushes
+    try:
+        yield begun
+    finally:
+        await begun.registry.close()
 
 
 async def test_an_order_arrives_and_its_answer_names_it(party: Party) -> None:
     sheet = party.sheet()
     answer = await party.adapter.submit(sheet, f"submit:{sheet.order}")
     assert answer.outcome == "done"
+    assert party.received(sheet.order) == 1
+    if not party.echoes:
+        assert answer.report is None  # nobody has read it yet, so nothing is said in the partner's name
+        return
     assert answer.report is not None
     assert (answer.report.order, answer.report.ordered, answer.report.species) == (sheet.order, 10, "saxaul")
     assert answer.report.external_ref
@@ -103,27 +99,26 @@ async def test_an_order_arrives_and_its_answer_names_it(party: Party) -> None:
 async def test_only_the_order_leaves_and_nothing_about_a_person(party: Party) -> None:
     sheet = party.sheet()
     await party.adapter.submit(sheet, f"submit:{sheet.order}")
-    assert set(party.ngo.orders()[-1]["request"]) == ASKED_KEYS
+    assert party.fields_told(sheet.order) == set(party.asked.split())
 
 
 async def test_a_repeat_has_the_effect_that_the_manifest_says(party: Party) -> None:
     sheet = party.sheet()
     for _ in range(2):
         await party.adapter.submit(sheet, f"submit:{sheet.order}")
-    made = [one for one in party.ngo.orders() if one["reference"] == order_number(sheet.order)]
-    assert len(made) == (1 if party.adapter.capabilities.idempotency == "native" else 2)
+    assert party.received(sheet.order) == (1 if party.adapter.capabilities.idempotency == "native" else 2)
+
+
+async def test_only_what_drops_repeats_is_ever_sent_twice(party: Party) -> None:
+    [terms] = party.registry.terms.values()
+    assert terms.resendable == (party.adapter.capabilities.idempotency == "native")
 
 
 async def test_the_story_of_an_order_is_read_to_its_end(party: Party) -> None:
     sheet = party.sheet()
     await party.adapter.submit(sheet, f"submit:{sheet.order}")
-    said: list[PartnerReport] = []
-    while not said or said[-1].state != "planted":
-        assert len(said) < 100, said[-1]
-        answer = await party.adapter.fetch_status(sheet.order)
-        assert answer.report is not None
-        said.append(answer.report)
-        await asyncio.sleep(0.01)
+    said = [report async for report in party.story(sheet)]
+    assert said[-1].state == "planted"
     assert {report.state for report in said} <= {"received", "accepted", "in_planting", "planted"}
     assert sum(batch.quantity for batch in said[-1].batches) == 10
     assert all(batch.evidence for batch in said[-1].batches)
@@ -131,38 +126,33 @@ async def test_the_story_of_an_order_is_read_to_its_end(party: Party) -> None:
 
 async def test_what_was_never_ordered_is_absent(party: Party) -> None:
     assert (await party.adapter.fetch_status(99_999_999)).outcome == "absent"
-    assert (await party.adapter.cancel(99_999_999, "x", "cancel:1")).outcome == "absent"
 
 
-@pytest.mark.parametrize(("when", "found"), [("before", "absent"), ("after", "done")])
-async def test_a_timeout_is_unknown_and_resolved_by_reading_back(party: Party, when: str, found: str) -> None:
-    party.ngo.faults(timeout=when)
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_timeout_is_unknown_and_resolved_by_reading_back(party: Party, when: str) -> None:
+    party.fault(when)
     sheet = party.sheet()
     assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
-    assert (await party.adapter.fetch_status(sheet.order)).outcome == found
+    assert (await party.adapter.fetch_status(sheet.order)).outcome == party.outcomes[when]
 
 
-async def test_a_server_error_is_unknown(party: Party) -> None:
-    party.ngo.faults(errors=1)
-    sheet = party.sheet()
-    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
-
-
-async def test_an_error_inside_a_success_is_a_refusal(party: Party) -> None:
-    party.ngo.faults(hidden_errors=1)
+@pytest.mark.parametrize("kind", ["error", "hidden_error", "garbage"])
+async def test_what_an_error_means(party: Party, kind: str) -> None:
+    party.fault(kind)
     sheet = party.sheet()
     answer = await party.adapter.submit(sheet, f"submit:{sheet.order}")
+    assert answer.outcome == party.outcomes[kind]
+    assert party.received(sheet.order) == 0 or answer.outcome == "unknown"
+
+
+async def test_an_error_inside_a_success_is_a_refusal(pusher: SimulatorParty) -> None:
+    pusher.fault("hidden_error")
+    answer = await pusher.adapter.submit(pusher.sheet(), "submit:1")
     assert (answer.outcome, "quota exceeded" in answer.text) == ("refused", True)
 
 
-async def test_an_answer_that_can_not_be_read_is_unknown(party: Party) -> None:
-    party.ngo.faults(wrong="garbage")
-    sheet = party.sheet()
-    assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "unknown"
-
-
 async def test_slow_is_not_wrong(party: Party) -> None:
-    party.ngo.faults(slow_s=0.2)
+    party.fault("slow")
     sheet = party.sheet()
     began = time.monotonic()
     assert (await party.adapter.submit(sheet, f"submit:{sheet.order}")).outcome == "done"
@@ -170,34 +160,59 @@ async def test_slow_is_not_wrong(party: Party) -> None:
 
 
 async def test_cancelling(party: Party) -> None:
-    party.ngo.faults(answer="silence")
     sheet = party.sheet()
     await party.adapter.submit(sheet, f"submit:{sheet.order}")
     for _ in range(2):
-        answer = await party.adapter.cancel(sheet.order, "mistake", f"cancel:{sheet.order}")
-        assert answer.report is not None
-        assert (answer.outcome, answer.report.state) == ("done", "cancelled")
+        answer = await party.adapter.cancel(sheet.order, "a mistake", f"cancel:{sheet.order}")
+        assert answer.outcome == "done"
+        if party.echoes:
+            assert answer.report is not None
+            assert answer.report.state == "cancelled"
+    assert party.echoes or "a mistake" in party.text_told(sheet.order)
 
 
-async def test_a_reminder_is_read(party: Party) -> None:
+async def test_cancelling_what_is_not_there(pusher: SimulatorParty) -> None:
+    assert (await pusher.adapter.cancel(99_999_999, "x", "cancel:1")).outcome == "absent"
+
+
+ABOUTS = [
+    (About("answer_due"), ("an answer to this order is due", "等待答复")),
+    (About("needs_info", text="one photo of each plot"), ("one photo of each plot",)),
+    (About("verified", trees=7), ("7 trees", "确认 7 株")),
+]
+
+
+@pytest.mark.parametrize(("about", "told"), ABOUTS, ids=[about.kind for about, _ in ABOUTS])
+async def test_a_message_is_read(party: Party, about: About, told: tuple[str, ...]) -> None:
     sheet = party.sheet()
     await party.adapter.submit(sheet, f"submit:{sheet.order}")
-    assert (await party.adapter.remind(sheet.order, "an answer is due", "remind:1")).outcome == "done"
-    assert party.ngo.orders()[-1]["notes"] == ["an answer is due"]
+    assert (await party.adapter.remind(sheet.order, about, "remind:1")).outcome == "done"
+    assert any(text in party.text_told(sheet.order) for text in told)
 
 
 async def test_nobody_there_means_surely_no_effect(party: Party) -> None:
-    registry = build_registry([replace(party.ngo.settings(), address=f"http://127.0.0.1:{free_port()}")])
+    registry = build_registry(party.elsewhere(nobody=True))
     adapter = next(iter(registry.adapters.values()))
     assert (await adapter.submit(party.sheet(), "submit:1")).outcome == "failed"
     await registry.close()
 
 
 async def test_a_wrong_key_is_refused(party: Party) -> None:
-    registry = build_registry([replace(party.ngo.settings(), keys=(OTHER_KEY,))])
+    registry = build_registry(party.elsewhere(key=True))
     adapter = next(iter(registry.adapters.values()))
-    assert (await adapter.submit(party.sheet(), "submit:1")).outcome == "refused"
+    sheet = party.sheet()
+    answer = await adapter.submit(sheet, "submit:1")
+    assert (answer.outcome, party.received(sheet.order)) == ("refused", 0)
     await registry.close()
+
+
+async def test_who_does_not_push_is_not_heard_over_http(party: Party) -> None:
+    if party.adapter.capabilities.pushes:
+        assert party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, message()), message(), NOW).report
+        return
+    with pytest.raises(Rejected) as refusal:
+        party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, message()), message(), NOW)
+    assert refusal.value.code == "bad_signature"
 
 
 # --- messages of the partner ----------------------------------------------------------------------
@@ -212,12 +227,12 @@ def message(name: str = "planted") -> bytes:
     return b'{"type":"order.status","timestamp":"2026-11-23T00:00:00Z","data":' + recorded(name) + b"}"
 
 
-async def test_a_signed_message_is_understood(party: Party) -> None:
+async def test_a_signed_message_is_understood(pusher: SimulatorParty) -> None:
     body = message()
-    inbound = party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
+    inbound = pusher.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
     assert inbound.message == "msg_1"
     assert inbound.report.state == "planted"
-    assert party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW).digest == inbound.digest
+    assert pusher.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW).digest == inbound.digest
 
 
 @pytest.mark.parametrize(
@@ -238,18 +253,20 @@ async def test_a_signed_message_is_understood(party: Party) -> None:
         ({"webhook-timestamp": str(NOW // 1000 + 301)}, "too_new"),
     ],
 )
-async def test_forged_messages_are_refused(party: Party, change: dict[str, str], reason: str) -> None:
+async def test_forged_messages_are_refused(
+    pusher: SimulatorParty, change: dict[str, str], reason: str
+) -> None:
     body = message()
     with pytest.raises(Rejected) as refusal:
-        party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body) | change, body, NOW)
+        pusher.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body) | change, body, NOW)
     assert (refusal.value.code, refusal.value.fields["reason"]) == ("bad_signature", reason)
 
 
-async def test_one_changed_byte_is_a_forgery(party: Party) -> None:
+async def test_one_changed_byte_is_a_forgery(pusher: SimulatorParty) -> None:
     body = message()
     headers = sign(KEY, "msg_1", NOW, body)
     with pytest.raises(Rejected):
-        party.adapter.parse_inbound(headers, body.replace(b"5", b"6", 1), NOW)
+        pusher.adapter.parse_inbound(headers, body.replace(b"5", b"6", 1), NOW)
 
 
 @pytest.mark.parametrize(
@@ -257,9 +274,9 @@ async def test_one_changed_byte_is_a_forgery(party: Party) -> None:
     [b"", b"[]", b"{}", b'{"data":{}}', b'{"data":{"status":"verified"}}', b"\xff\xfe", b"[" * 100_000],
     ids=["empty", "list", "object", "no-data", "verified", "not-utf8", "brackets"],
 )
-async def test_signed_nonsense_is_refused(party: Party, body: bytes) -> None:
+async def test_signed_nonsense_is_refused(pusher: SimulatorParty, body: bytes) -> None:
     with pytest.raises(Rejected) as refusal:
-        party.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
+        pusher.adapter.parse_inbound(sign(KEY, "msg_1", NOW, body), body, NOW)
     assert refusal.value.code == "bad_request"
 
 
@@ -324,12 +341,12 @@ def test_recorded_payloads_mean_what_they_meant() -> None:
     }
 
 
-async def test_the_partner_still_speaks_as_recorded(party: Party) -> None:
-    sheet = party.sheet(5)
-    await party.adapter.submit(sheet, f"submit:{sheet.order}")
+async def test_the_partner_still_speaks_as_recorded(pusher: SimulatorParty) -> None:
+    sheet = pusher.sheet(5)
+    await pusher.adapter.submit(sheet, f"submit:{sheet.order}")
     await asyncio.sleep(0.4)
     with httpx.Client(
-        base_url=party.ngo.address, headers={"authorization": f"Bearer {KEY}"}, trust_env=False
+        base_url=pusher.ngo.address, headers={"authorization": f"Bearer {KEY}"}, trust_env=False
     ) as client:
         now = client.get(f"/orders/{order_number(sheet.order)}").json()
     assert shape(now) == shape(json.loads(recorded("planted")))

@@ -46,6 +46,9 @@ def books_balance(world: World) -> None:
         for account, name in BALANCES.items():
             own = fund.currency if account == "held" else fund.price_currency
             assert sums[account, own] == getattr(fund, name) >= 0, (fund.id, account)
+        if world.order(fund.order_id).state != "closed_short":
+            with_partner = fund.committed_minor + fund.payable_minor + fund.paid_minor
+            assert with_partner - fund.excess_minor == fund.trees * fund.price_minor, fund
         for currency in {fund.currency, fund.price_currency}:
             assert sum(amount for (_, of), amount in sums.items() if of == currency) == 0
 
@@ -144,6 +147,19 @@ def test_an_unpaid_bill_for_trees_that_left_is_owed_once_it_is_paid_or_freed_onc
         world.run(ac.SettleInvoice(None, "operator:li", order, bill, is_paid))
         assert balances(world, order) == expected
         books_balance(world)
+
+
+def test_trees_that_leave_after_everything_is_billed_are_owed_too() -> None:
+    world = World(watched_terms())
+    order = world.ordered(10)
+    world.say(order, "accepted", accepted=10)
+    bill = str(world.run(invoice(order, "accepted", 1500)).reply["invoice"])
+    world.say(order, "planted", accepted=10, batches=(batch("1", 2),))
+    assert balances(world, order) == {"payable": 1500}
+    world.run(c.ReviewOrder(None, "operator:li", order, "verified", verified={"1": 1}))
+    world.run(ac.SettleInvoice(None, "operator:li", order, bill, True))
+    assert balances(world, order) == {"paid": 500, "owed": 1000}
+    books_balance(world)
 
 
 def test_closing_short_gives_the_rest_back_and_writes_off_the_share_of_what_is_lost() -> None:

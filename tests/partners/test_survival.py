@@ -66,6 +66,51 @@ def test_equal_plots_give_the_interval_of_a_mean() -> None:
     assert found == Estimate(1000, 776, 7760, math.floor((mean - half) * 1e4), math.ceil((mean + half) * 1e4))
 
 
+def test_a_published_cluster_sample_comes_out_as_published() -> None:
+    """Scheaffer, Mendenhall and Ott, Elementary Survey Sampling, the blocks of example 8.2: 25 of 415 blocks, mean
+    income 8,801 a resident with a bound of 1,617 on the error (two standard errors, finite population correction).
+
+    Here incomes are thousands a hundred residents, so that they are rates; the bound leaves out the correction and
+    takes 2.064 standard errors.
+    """
+    residents = [8, 12, 4, 5, 6, 6, 7, 5, 8, 3, 2, 6, 5, 10, 9, 3, 6, 5, 5, 4, 6, 8, 7, 3, 8]
+    thousands = [
+        96,
+        121,
+        42,
+        65,
+        52,
+        40,
+        75,
+        65,
+        45,
+        50,
+        85,
+        43,
+        54,
+        49,
+        53,
+        50,
+        32,
+        22,
+        45,
+        37,
+        51,
+        30,
+        39,
+        47,
+        41,
+    ]
+    blocks = [Plot(100 * n, income) for n, income in zip(residents, thousands, strict=True)]
+    found = from_plots(blocks)
+    half = 2.064 * 0.01617 / 2 / math.sqrt(1 - 25 / 415)
+    assert found.rate_bp == 880
+    assert found.low_bp is not None
+    assert found.high_bp is not None
+    assert abs(found.low_bp - (0.08801 - half) * 1e4) <= 1
+    assert abs(found.high_bp - (0.08801 + half) * 1e4) <= 1
+
+
 def test_unequal_plots_weigh_by_their_trees() -> None:
     """Worked by hand: r = 0.75, residuals 2.5, −2.5, 0 → variance 3 / (2 · 60²) · 12.5, half = 4.303 · 0.07217."""
     found = from_plots([Plot(10, 10), Plot(30, 20), Plot(20, 15)])

@@ -328,6 +328,51 @@ def test_a_household_is_measured_against_its_own_mean(pack: Pack) -> None:
         told(rules, nothing)
 
 
+CITY = """
+attributes:
+  week: {kind: numbers, required: true, unit: kWh, decimals: 1, most: 7, description: The week before., max: {{500}}}
+  persons: {kind: number, required: true, unit: person, description: Who lives there., min: {{1}}, max: {{20}}}
+measures:
+  saved: {method: below_norm_else_own_mean, of: week, gives: amount, norm: {{5}}, norm_times: persons}
+  saved_pct: {method: below_norm_else_own_mean, of: week, gives: per_cent, norm: {{5}}, norm_times: persons}
+"""
+
+
+@pytest.mark.parametrize(
+    ("used", "saved", "per_cent", "against"),
+    [
+        ("12", "3", 20, "against the norm of 15 (5 kWh/person"),  # below what three people of the city use
+        ("14.9", "0.1", 0, "against the norm of 15"),
+        ("15", "3", 16, "against a mean of 18 (week), not being below the norm of 15"),
+        ("16.5", "1.5", 8, "against a mean of 18 (week)"),
+        ("18", "0", 0, "against a mean of 18 (week)"),
+        ("40", "0", 0, "against a mean of 18 (week)"),
+    ],
+)
+def test_a_household_is_measured_against_the_city_or_else_itself(
+    pack: Pack, used: str, saved: str, per_cent: int, against: str
+) -> None:
+    put(
+        pack,
+        "power",
+        unit="kWh",
+        decimals=1,
+        energy="method: factor_times_quantity\nof: saved_pct\ngrams_per_unit: {{1}}",
+        avoided=f"""
+            method: factor_times_quantity
+            extent: {{unit: kWh, attribute: saved}}
+            factor: {{factor: grid}}
+            {SURE}
+        """,
+        more=CITY,
+    )
+    rules = pack.load()
+    result = act(rules, "power", used, week="17 19", persons="3")
+    assert result.avoided_mg == Fraction(saved) * Fraction("0.5568") * 1_000_000
+    assert result.energy_g == per_cent
+    assert against in told(rules, result)
+
+
 # --- energy and points ------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.errors import Rejected
 from engine.core.formulas import NoAmount, Ratio
 from engine.core.quantify import assess, plain, recount
 from engine.core.rules import Behaviour, BehaviourInForce, RuleBook
@@ -118,6 +119,16 @@ def test_a_float_of_decoded_json_is_taken_as_it_was_written(shipped: RuleBook) -
     by_float = assess(shipped, "bus", Decimal(1), "ride", ON, {"distance_km": 7.2}, None)
     assert by_float.trace == by_text.trace
     assert by_text.avoided_mg == 114_120  # 7.2 km × 63.4 g/km × 0.25
+
+
+def test_what_a_single_act_is_worth_is_nobodys_to_change(shipped: RuleBook) -> None:
+    first = assess(shipped, "bus", Decimal(1), "ride", ON, {}, "CN-BJ")
+    kept = dict(first.trace)
+    first.trace["granted"] = {"energy_g": 0}
+    again = assess(shipped, "bus", Decimal("1.0"), "ride", ON, {}, "CN-BJ")
+    assert (again.trace, again.energy_g, again.avoided_mg) == (kept, first.energy_g, first.avoided_mg)
+    with pytest.raises(Rejected, match="quantity_out_of_range"):
+        assess(shipped, "bus", Decimal("1.0000000000000"), "ride", ON, {}, "CN-BJ")
 
 
 def test_a_project_that_emits_more_than_the_baseline_avoids_nothing(pack: Pack) -> None:

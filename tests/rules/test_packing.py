@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from engine.core.quantify import assess
 from engine.core.rules import RuleBook
 from engine.rulebook import RulebookError, shipped_rules
 from engine.rulefiles.packing import FILES_MAX, RULEBOOK_BYTES_MAX, book_of, digest_of, packed, stored
@@ -24,7 +27,10 @@ def test_the_shipped_rulebook_survives_the_journey(shipped: RuleBook) -> None:
 
 
 def test_it_keeps_the_hash_under_which_it_was_stored() -> None:
-    assert book_of(FILES, "a" * 64).hash == "a" * 64
+    book = book_of(FILES, "a" * 64)
+    assert book.hash == "a" * 64
+    day = date(2020, 1, 1)  # on which the examples were run, under the hash of the files
+    assert assess(book, "saving", Decimal(3), "kWh", day, {}, None).trace["rules"] == book.hash
 
 
 @pytest.mark.parametrize(

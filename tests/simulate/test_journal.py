@@ -11,8 +11,9 @@ import pytest
 
 from engine.reading import reading
 from engine.simulate import tally as t
-from engine.simulate.figures import percentile_d
-from engine.simulate.journal import ALL, Between, EmptyDatabase, read_journal
+from engine.simulate.between import Between
+from engine.simulate.figures import RETURNS_D, percentile_d, returned
+from engine.simulate.journal import ALL, EmptyDatabase, read_journal
 from engine.simulate.replay import real_days, replayed
 from tests.cli.conftest import run_saxaul
 from tests.cli.world import build
@@ -56,6 +57,11 @@ async def test_the_journal_agrees_with_the_rows_and_the_replay_with_the_journal(
     assert again[t.REVERSED] > 0
     assert again[t.AVOIDED_MG] == twin[t.AVOIDED_MG]
     assert forecast.total(t.BALLS) == tally.total(t.BALLS)
+    assert forecast.user_days == tally.user_days
+    assert [returned(forecast.users, after_d, read.days) for after_d in RETURNS_D] == [
+        returned(tally.users, after_d, read.days) for after_d in RETURNS_D
+    ]
+    assert forecast.total(t.OPENED) == tally.total(t.OPENED) > 0
     taken, really = (forecast.total(t.BY_OWNER), tally.total(t.BY_OWNER))
     assert abs(taken - really) <= really // 10
 
@@ -88,7 +94,7 @@ async def test_days_read_one_by_one_make_the_whole(database_url: str, by_rules: 
         days = [whole.start + timedelta(days=number) for number in range(whole.days)]
         ones = [await read_journal(view, by_rules, between=Between(day, day)) for day in days]
         rest = await read_journal(view, by_rules, between=Between(days[1], None))
-        with pytest.raises(EmptyDatabase, match="nothing happened from"):
+        with pytest.raises(EmptyDatabase, match="nothing happened in the days asked for"):
             await read_journal(view, by_rules, between=Between(days[-1] + timedelta(days=1), None))
     assert len(days) > 3
     columns = [column for column in range(len(t.COLUMNS)) if column != t.OPENED]

@@ -7,9 +7,11 @@ import shutil
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.cli.simulating import BENCHMARKED
 from engine.core.rules import RuleBook
 from engine.ingest.traces import read_trace
 from engine.rulebook import load_rulebook, shipped_rules
@@ -18,6 +20,7 @@ from engine.simulate import tally as t
 from engine.simulate.cost import planting_cost
 from engine.simulate.population import SHIPPED, PopulationError, read_population
 from engine.simulate.shard import Shard
+from engine.simulate.typical import typical_reports
 from engine.simulate.world import LawBroken
 from tests.simulate.small import city_and_town, content, rulebook, simulated
 
@@ -37,24 +40,31 @@ def test_energy_is_conserved_and_every_gram_is_counted_once() -> None:
     assert not tally.refused
 
 
-def test_the_auditor_finds_a_gram_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("column", "account"), [("wallet_g", "wallet:1: "), ("debt_g", "debt:1: "), ("avoided_mg", "carbon:1: ")]
+)
+def test_the_auditor_finds_a_gram_too_many(
+    monkeypatch: pytest.MonkeyPatch, column: str, account: str
+) -> None:
     finish = Shard.finish
 
     def finish_wrong(shard: Shard) -> t.Tally:
-        next(iter(shard._world.shelves["users"].values())).wallet_g += 1
+        user = next(iter(shard._world.shelves["users"].values()))
+        setattr(user, column, getattr(user, column) + 1)
         return finish(shard)
 
     monkeypatch.setattr(Shard, "finish", finish_wrong)
-    with pytest.raises(LawBroken, match="wallet:1: "):
+    with pytest.raises(LawBroken, match=account):
         simulated(users=5, days=3)
 
 
 LIMITED = {"stock": {"saxaul-alxa": 3, "caragana-wuwei": 2, "tamarix-jinta": 0}}
 
 
-def test_the_same_seed_gives_the_same_grams_with_any_number_of_processes() -> None:
+@pytest.mark.parametrize("stock", [LIMITED, {}])  # without stock, processes don't wait for each other
+def test_the_same_seed_gives_the_same_grams_with_any_number_of_processes(stock: dict[str, Any]) -> None:
     def run(processes: int, seed: int = 1) -> t.Tally:
-        return simulated(users=45, days=75, shard_users=12, processes=processes, seed=seed, **LIMITED)
+        return simulated(users=45, days=75, shard_users=12, processes=processes, seed=seed, **stock)
 
     alone = run(1)
     assert alone.total(t.TREES) > 0
@@ -188,3 +198,16 @@ def test_a_dead_process_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running._Process, "begin_day", kill_first)
     with pytest.raises(running.SimulationStopped, match="process of the simulation has ended"):
         simulated(users=20, days=2, shard_users=10, processes=2)
+
+
+def test_speed_is_measured_on_ten_commands_a_user_day_of_all_that_users_do() -> None:
+    population = read_population(SHIPPED / f"{BENCHMARKED}.yaml")[0]
+    setup = running.setup_of(rulebook(), population, typical_reports(shipped_rules()), users=150, days=60)
+    tally = running.run(setup, 1)
+    assert 10 <= sum(tally.commands.values()) / tally.user_days <= 12
+    assert tally.commands.keys() == {"ReportActivity", "CollectEnergy", "BookExpiry", "RedeemOffer"}
+    assert not tally.refused
+    done = {name for name, row in tally.behaviours.items() if row[t.ACTS] >= tally.user_days / 250}
+    assert done == set(population.acts) >= {"metro", "bus", "walking"}
+    for column in (t.BY_OWNER, t.BY_FRIENDS, t.EXPIRED, t.REDEEMED):
+        assert tally.total(column) > 0

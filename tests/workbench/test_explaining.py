@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +97,19 @@ def test_both_languages_name_the_same_numbers_and_sources(name: str, act: Act) -
         assert f" {rate} g。" in chinese, rate
     cited = [re.findall(r"^\[([a-z0-9-]+)\]", text, re.MULTILINE) for text in (english, chinese)]
     assert set(cited[0]) <= set(cited[1])
+
+
+def test_chinese_counts_what_was_measured_and_not_what_was_reported() -> None:
+    sent = {"before_kwh": "300 310", "account": "m1", "read_at": "2026-11-22T01:00:00Z"}
+    act = Act("power-saving", Decimal("269.5"), date(2026, 11, 22), attributes=sent)
+    told = explain(BOOK, act, "zh")
+    text = "\n".join(told["steps"])
+    assert "before_kwh 300 310" in text and "减排量：测算的 saved_kwh 35.5 kWh 为 35.5 kWh。" in text
+    assert Fraction("35.5") * Fraction("530600") == told["avoided_mg"] == 18_836_300
+    trace = told["trace"]
+    ratio = {"value": "10", "unit": "g/kWh", "from": "2020-01-01", "confidence": "assumed", "references": []}
+    energy = {"method": "factor_times_quantity", "of": "saved_kwh", "grams_per_unit": ratio, "g": 355}
+    assert "saved_kwh 35.5 kWh × 10 g/kWh" in "\n".join(describe_zh(trace | {"energy": energy}, BOOK))
 
 
 def test_a_method_that_has_no_chinese_words_is_told_value_by_value() -> None:

@@ -12,7 +12,7 @@ import httpx
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number
 from partners.adapters.simulator import mapping
-from partners.port import Answer, Capabilities, Inbound, OrderSheet
+from partners.port import About, Answer, Capabilities, Inbound, OrderSheet
 from partners.signing import verify
 
 ANSWER_BYTES_MAX = 256 * 1024
@@ -50,10 +50,10 @@ class SimulatorAdapter:
         path = f"/orders/{order_number(order)}/cancel"
         return await self._call("POST", path, {"reason": reason}, key, reading=True)
 
-    async def remind(self, order: int, about: str, key: str) -> Answer:
+    async def remind(self, order: int, about: About, key: str) -> Answer:
         """Leave it a message about an order."""
         path = f"/orders/{order_number(order)}/messages"
-        return await self._call("POST", path, {"about": about}, key, reading=True)
+        return await self._call("POST", path, {"about": str(about)}, key, reading=True)
 
     async def fetch_status(self, order: int) -> Answer:
         """Read back how an order stands."""

@@ -108,6 +108,7 @@ def _batch(planting: Mapping[str, Any]) -> BatchShown:
         planted_to_on=_text(planting, "to"),
         site=_text(planting, "site"),
         evidence=tuple(_evidence(_object(photo, "photos")) for photo in photos),
+        planters=_whole(planting, "planters", optional=True),
     )
 
 

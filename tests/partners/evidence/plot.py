@@ -27,6 +27,7 @@ from engine.domain import GAME
 from engine.in_force import FixedRules
 from engine.settings import Settings
 from engine.store.opening import open_database
+from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.core import commands as c
 from partners.core.model import BatchShown, EvidenceShown, PartnerReport, PartnerTerms
@@ -237,6 +238,8 @@ async def open_plot(
         shutil.copy(template, target)
         with closing(sqlite3.connect(target)) as connection, connection:
             connection.execute("UPDATE meta SET value = 'plot' WHERE key = 'epoch'")
+    else:
+        await migrate(url)
     db = await open_database(url)
     clock = StandingClock(REPORTED_AT)
     agreed = {

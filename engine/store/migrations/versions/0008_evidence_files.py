@@ -30,6 +30,7 @@ def _not_negative(table: str, *columns: str) -> list[sa.CheckConstraint]:
 
 
 def upgrade() -> None:
+    op.create_index("ix_evidence_batch", "evidence", ["batch_id"])
     bands = ("band_a", "band_b", "band_c", "band_d")
     op.create_table(
         "evidence_photos",

@@ -1,0 +1,284 @@
+"""The partners that the contract suite talks to: each with its adapter, its real other end, and faults on demand.
+
+A party hides how its partner is reached, so that the suite says only what holds for every adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from engine.core.numbers import order_number
+from engine.core.units import DAY_MS
+from partners.adapters.files.codes import is_check_code
+from partners.adapters.files.config import FilesPartner, read_config
+from partners.adapters.files.judging import OrderFacts, judge_answers, judge_plantings
+from partners.adapters.files.mailbox import DONE, SENT, Mailbox
+from partners.adapters.files.names import names_of
+from partners.adapters.files.received import open_mail
+from partners.adapters.files.sheets import planting_file
+from partners.core.model import PartnerReport
+from partners.port import Adapter, OrderSheet
+from partners.registry import PartnerSettings, Registry, build_registry, file_partners
+from partners.sheets.reading import read_table
+from partners.sheets.rows import typed_rows
+from tests.partners.bench import KEY, RULES, Ngo, free_port, simulated_ngo
+from tests.partners.files.mailhost import Faults, MailHost, mail_host
+from tests.partners.files.setting import partner_files
+from tests.partners.files.staff import Staff, attached, filled, jpeg, text_of
+
+NOW = 1_795_392_000_000
+OTHER_KEY = "whsec_" + "b3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXkhIQ=="
+
+
+class Party(ABC):
+    """A partner and the adapter that reaches it. `outcomes`: what each kind of fault must come to."""
+
+    outcomes: ClassVar[dict[str, str]]
+    asked: str
+    """The fields of an order at the partner's end."""
+
+    echoes = True
+    """Whether the partner's own answer names the order at once."""
+
+    def __init__(self, registry: Registry, first_order: int) -> None:
+        self.registry = registry
+        self.adapter: Adapter = next(iter(registry.adapters.values()))
+        self.orders = first_order
+
+    def sheet(self, quantity: int = 10) -> OrderSheet:
+        """An order that the partner has never had."""
+        self.orders += 1
+        return OrderSheet(
+            order=self.orders,
+            programme="saxaul-alxa",
+            season="2027-spring",
+            season_opens_at=NOW,
+            season_closes_at=NOW + 60 * DAY_MS,
+            answer_by_at=NOW + 14 * DAY_MS,
+            below_minimum=False,
+            species="saxaul",
+            site="saxaul-alxa",
+            quantity=quantity,
+            unit_price_minor=738,
+            currency="CNY",
+        )
+
+    @abstractmethod
+    def fault(self, kind: str) -> None:
+        """Let the next request meet a fault: before, after (timeouts), error, hidden_error, garbage or slow."""
+
+    @abstractmethod
+    def received(self, order: int) -> int:
+        """How often the partner has got the order."""
+
+    @abstractmethod
+    def fields_told(self, order: int) -> set[str]:
+        """What an order consists of at the partner's end."""
+
+    @abstractmethod
+    def text_told(self, order: int) -> str:
+        """All text that the partner has about the order."""
+
+    @abstractmethod
+    def story(self, sheet: OrderSheet) -> AsyncIterator[PartnerReport]:
+        """The order from its arrival to its planting, as the adapter's side hears of it."""
+
+    @abstractmethod
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        """The same partner, reached wrongly: `nobody` (a dead address) or `key` (a key or password that is wrong)."""
+
+
+class SimulatorParty(Party):
+    """The simulated NGO over HTTP."""
+
+    outcomes: ClassVar = {
+        "before": "absent",
+        "after": "done",
+        "error": "unknown",
+        "hidden_error": "refused",
+        "garbage": "unknown",
+    }
+    asked = (
+        "reference species site trees unit_price_minor currency season season_opens_at season_closes_at answer_by"
+        " below_minimum"
+    )
+
+    def __init__(self, ngo: Ngo, changes: dict[str, Any]) -> None:
+        self.ngo = ngo
+        ngo.faults()
+        super().__init__(build_registry([ngo.settings(**changes)]), 1000 * len(ngo.calls()) + 100)
+
+    def fault(self, kind: str) -> None:
+        wishes = {
+            "before": {"timeout": "before"},
+            "after": {"timeout": "after"},
+            "error": {"errors": 1},
+            "hidden_error": {"hidden_errors": 1},
+            "garbage": {"wrong": "garbage"},
+            "slow": {"slow_s": 0.2},
+        }
+        self.ngo.faults(**wishes[kind])
+
+    def received(self, order: int) -> int:
+        return len([one for one in self.ngo.orders() if one["reference"] == order_number(order)])
+
+    def fields_told(self, order: int) -> set[str]:
+        [one] = [one for one in self.ngo.orders() if one["reference"] == order_number(order)]
+        return set(one["request"])
+
+    def text_told(self, order: int) -> str:
+        return str([one for one in self.ngo.orders() if one["reference"] == order_number(order)])
+
+    async def story(self, sheet: OrderSheet) -> AsyncIterator[PartnerReport]:
+        for _ in range(100):
+            answer = await self.adapter.fetch_status(sheet.order)
+            assert answer.report is not None
+            yield answer.report
+            if answer.report.state == "planted":
+                return
+            await asyncio.sleep(0.01)
+
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        if changes.get("nobody"):
+            return [replace(self.ngo.settings(), address=f"http://127.0.0.1:{free_port()}")]
+        return [replace(self.ngo.settings(), keys=(OTHER_KEY,))]
+
+
+class FilesParty(Party):
+    """An NGO's staff with a mailbox, over SMTP and IMAP."""
+
+    # an SMTP error is a definite no, unlike an HTTP 500; what it refuses in the end it refuses for good
+    outcomes: ClassVar = {
+        "before": "absent",
+        "after": "done",
+        "error": "failed",
+        "hidden_error": "refused",
+        "garbage": "unknown",
+    }
+    echoes = False
+    asked = (
+        "order_no line_no site species species_local quantity season unit_price currency answer_by accepted reason"
+        " check"
+    )
+
+    def __init__(self, host: MailHost, folder: Path) -> None:
+        self.host = host
+        self.folder = folder
+        host.faults = Faults()
+        self.path = partner_files(folder, host, timeout_s=2.0)
+        self.config = read_config(self.path)
+        self.partner: FilesPartner = next(iter(self.config.partners.values()))
+        self.staff = Staff(host, "ngo")
+        self.names = names_of(RULES)
+        registry = build_registry(file_partners(self.config, lambda: self.names))
+        super().__init__(registry, 1000 * len(host.transactions) + 100)
+
+    def fault(self, kind: str) -> None:
+        wishes = {
+            "before": {"hang": "before"},
+            "after": {"hang": "after"},
+            "error": {"text": "451 4.3.0 try again later"},
+            "hidden_error": {"text": "554 5.7.1 not wanted"},
+            "garbage": {"text": "what?"},
+            "slow": {"slow_s": 0.2},
+        }
+        self.host.faults = Faults(**wishes[kind])
+
+    def received(self, order: int) -> int:
+        return len(self._mails(order))
+
+    def fields_told(self, order: int) -> set[str]:
+        [mail] = self._mails(order)
+        [content] = attached(mail).values()
+        return set(read_table(filled(content, {"accepted": 1}), "zh").places)
+
+    def text_told(self, order: int) -> str:
+        return "\n".join(f"{mail['subject']}\n{text_of(mail)}" for mail in self._mails(order))
+
+    async def story(self, sheet: OrderSheet) -> AsyncIterator[PartnerReport]:
+        facts = OrderFacts(
+            sheet.order, "submitted", "", sheet.species, sheet.site, 738, "CNY", 5, sheet.quantity, 0, 0
+        )
+        [asked] = self._mails(sheet.order)
+        [(name, content)] = attached(asked).items()
+        self.staff.answer(asked, {name: filled(content, {"accepted": sheet.quantity})})
+        yield await self._heard(facts)
+        facts = replace(facts, state="accepted", accepted=sheet.quantity)
+        file = planting_file(self.partner, [facts], self.names)
+        today = datetime.now(UTC).date()
+        row = {
+            "date_from": today,
+            "date_to": today,
+            "planted": sheet.quantity,
+            "photos": "1.jpg",
+            "all_planted": "是",
+        }
+        photos = {"1.jpg": jpeg(f"photo of {sheet.order}")}
+        self.staff.answer(asked, {file.name: filled(file.content, row)}, photos)
+        yield await self._heard(facts)
+
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        other = self.folder / "other"
+        other.mkdir(exist_ok=True)
+        port = free_port() if changes.get("nobody") else self.host.smtp_port
+        host = replace(self.host, smtp_port=port)
+        config = read_config(partner_files(other, host, timeout_s=2.0))
+        if changes.get("key"):
+            (other / "password").write_text("wrong")
+            config = read_config(other / "partners.toml")
+        return file_partners(config, lambda: self.names)
+
+    def _mails(self, order: int) -> list[Any]:
+        return [mail for mail in self.staff.mails() if order_number(order) in str(mail["subject"])]
+
+    async def _heard(self, facts: OrderFacts) -> PartnerReport:
+        """What the newest mail in our mailbox says; it is put away, and so are copies of our own."""
+        assert self.config.mail is not None
+        mailbox = Mailbox(self.config.mail)
+        reports: list[PartnerReport] = []
+        for waiting in await mailbox.waiting():
+            mail = open_mail(await mailbox.fetch(waiting) or b"")
+            assert mail is not None
+            await mailbox.put_away(waiting.uid, SENT if mail.automatic else DONE)
+            tables = () if mail.automatic else mail.tables
+            reports += [self._understood(read_table(one.content, "zh"), facts, mail.photos) for one in tables]
+        [report] = reports
+        return report
+
+    def _understood(self, table: Any, facts: OrderFacts, photos: dict[str, str]) -> PartnerReport:
+        rows: Any = typed_rows(table)
+        known = {facts.id: facts}
+        if table.kind.id == "order":
+            judged = judge_answers(rows, known, self._is_code, self.names, NOW)
+        else:
+            today = datetime.now(UTC).date()
+            judged = judge_plantings(
+                rows, known, self._is_code, self.names, photos, today, NOW, lambda order: False
+            )
+        assert judged.problems == table.problems == []
+        [(report, _)] = judged.reports
+        return report
+
+    def _is_code(self, order: int, code: str) -> bool:
+        return is_check_code([KEY], self.partner.id, order, code)
+
+
+@contextmanager
+def simulator(folder: Path, *options: str) -> Iterator[Ngo]:
+    """The simulated NGO's process."""
+    with simulated_ngo(folder, *options) as ngo:
+        yield ngo
+
+
+@contextmanager
+def post(folder: Path) -> Iterator[tuple[MailHost, Path]]:
+    """A mail host and a folder for the operator's files."""
+    with mail_host(folder / "host", "orders", "ngo") as host:
+        yield host, folder
