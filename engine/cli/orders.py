@@ -154,10 +154,10 @@ async def _listed(
 ) -> list[dict[str, Any]]:
     from engine.reading import reading
     from partners.api import order_shown
-    from partners.core.model import ENDED_STATES, OPEN_STATES
+    from partners.core.model import ENDED_STATES, OPEN_STATES, WATCHED_STATES
     from partners.store import queries
 
-    known = (*OPEN_STATES, *ENDED_STATES)
+    known = (*OPEN_STATES, *WATCHED_STATES, *ENDED_STATES)
     for state in states or ():
         if state not in known:
             raise Failure(f"there is no state {state!r}; there are {', '.join(known)}", Exit.USAGE)

@@ -18,6 +18,7 @@ from partners.core.model import (
     BATCH_EVIDENCE_MAX,
     ENDED_STATES,
     REPORT_BATCHES_MAX,
+    WATCHED_STATES,
     BatchShown,
     EvidenceShown,
     PartnerReport,
@@ -33,6 +34,11 @@ _WITHOUT = (
 _WITH_THREE = ("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND")
 # fmt: on
 _MINOR_DIGITS = dict.fromkeys(_WITHOUT, 0) | dict.fromkeys(_WITH_THREE, 3)
+
+
+DONE_STATES = (*WATCHED_STATES, *ENDED_STATES)
+PROVEN_STATES = (*WATCHED_STATES, "completed", "closed_short")
+"""Of an order whose trees were verified, what is known already may be said again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ def judge_answers(
 
 
 def _answer_problem(row: AnswerRow, known: OrderFacts, names: Names) -> CellProblem | None:
-    if known.state in ENDED_STATES and not (known.state == "verified" and row.accepted == known.accepted):
+    if known.state in DONE_STATES and not (known.state in PROVEN_STATES and row.accepted == known.accepted):
         return CellProblem(row.row, "", "order_ended", {"state": known.state})
     if known.state != "submitted" and row.accepted != known.accepted:
         fields = {"known": known.accepted, "value": row.accepted}
@@ -217,7 +223,7 @@ def _planting_problem(
         return CellProblem(row.row, "report_no", "reported_before", fields)
     if known.state == "submitted":
         return CellProblem(row.row, "order_no", "not_accepted_yet")
-    if known.state in ENDED_STATES and not (known.state == "verified" and batch is not None):
+    if known.state in DONE_STATES and not (known.state in PROVEN_STATES and batch is not None):
         return CellProblem(row.row, "", "order_ended", {"state": known.state})
     if known.state == "planted" and batch is None:
         return CellProblem(row.row, "report_no", "declared_planted")
