@@ -34,6 +34,7 @@ _OTHERS = (
     b"{\\rtf",
     b"<",
 )
+_FAR_ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*\br="[0-9]{8,}"')  # a spreadsheet has 1,048,576
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
 
 
@@ -113,7 +114,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_part(name: str, content: bytes) -> None:
-    """No definitions of entities in whatever encoding, no macro types, no merges over the whole sheet."""
+    """No definitions of entities in whatever encoding, no macro types, no rows or merges beyond a sheet."""
     if not name.casefold().endswith((".xml", ".rels")):
         return
     bare = content.replace(b"\0", b"")
@@ -121,6 +122,8 @@ def _check_part(name: str, content: bytes) -> None:
         raise FileRefused("xml_entities")
     if name == "[Content_Types].xml" and b"macroEnabled" in bare:
         raise FileRefused("macros")
+    if _FAR_ROW.search(content):
+        raise FileRefused("broken")
     merged = 0
     for first, top, last, bottom in _MERGED.findall(content):
         merged += (_letters(last) - _letters(first) + 1) * (int(bottom) - int(top) + 1)

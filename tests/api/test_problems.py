@@ -22,6 +22,7 @@ def test_every_code_has_a_status_and_a_sentence() -> None:
         "internal",
         "overloaded",
         "unavailable",
+        "storage_full",
     }
 
 

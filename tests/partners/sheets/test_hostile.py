@@ -26,7 +26,7 @@ from tests.partners.sheets.making import PLANTING_ROW, changed, made, unzipped, 
 
 SHEET = "xl/worksheets/sheet1.xml"
 MEMORY_BYTES_MAX = 60 * 1024 * 1024
-SECONDS_MAX = 10.0  # with memory traced, which makes all of it some times slower
+SECONDS_MAX = 10.0  # of processor time, with memory traced, which makes all of it some times slower
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000)
 LAUGHS = (
     b'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><worksheet>&b;</worksheet>'
@@ -118,7 +118,7 @@ REFUSED: dict[str, tuple[bytes, set[str]]] = {
     "laughs in utf-16": (with_part(made(), SHEET, LAUGHS.decode().encode("utf-16")), {"xml_entities"}),
     "a file from outside": (with_part(made(), "xl/sharedStrings.xml", OUTSIDE), {"xml_entities"}),
     "merged over all": (_merged("A1:XFD1048576"), {"unpacks_too_large"}),
-    "row of the far future": (_row("999999999999"), set()),
+    "row of the far future": (_row("999999999999"), {"broken"}),
     "row zero": (_row("0"), {"broken", ""}),
     "row that is no number": (_row("x"), {"broken"}),
     "no xml": (with_part(made(), SHEET, b"<worksheet><sheetData><row>"), {"broken"}),
@@ -140,14 +140,14 @@ REFUSED: dict[str, tuple[bytes, set[str]]] = {
 def test_hostile_files_are_refused_by_name(name: str) -> None:
     content, expected = REFUSED[name]
     tracemalloc.start()
-    began = time.monotonic()
+    began = time.process_time()
     try:
         code = outcome(content)
-        assert time.monotonic() - began < SECONDS_MAX
+        assert time.process_time() - began < SECONDS_MAX
         assert tracemalloc.get_traced_memory()[1] < MEMORY_BYTES_MAX
     finally:
         tracemalloc.stop()
-    assert code in (expected or {""})
+    assert code in expected
 
 
 def outcome(content: bytes) -> str:
