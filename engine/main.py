@@ -337,14 +337,8 @@ def _parts(engine: Engine) -> Parts:
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    evidence = evidence_router(_evidence(engine))
-    return (
-        records_router(engine.writer, engine.db),
-        partners_router(desk),
-        public_router(desk),
-        after_router(desk),
-        evidence,
-    )
+    of_orders = (partners_router(desk), public_router(desk), after_router(desk))
+    return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 
 def _evidence(engine: Engine) -> EvidenceDesk:

@@ -142,13 +142,17 @@ def _highest(limits: list[int | None]) -> int | None:
 # --- trees ------------------------------------------------------------------------------------------
 
 
+# A tree whose claim was written down after planting stays paid for; only energy that came back undoes a redemption.
+_PAID = "(state <> 'withdrawn' OR note LIKE 'withdrawn:%')"
+
+
 async def check_trees(view: Reader, findings: Findings) -> None:
     """Redeemed trees, what was sold, what paid for them."""
     findings.laws += [
-        "Redeemed and not withdrawn trees = sold = trees, one energy price each; each has its own number.",
+        "Redeemed trees whose energy did not come back = sold = trees, one energy price each; each has its own number.",
         "Stock and sold trees are covered by funding, and each tree is paid by one commitment at its price.",
     ]
-    sql = "SELECT programme, count(*) FROM trees WHERE state <> 'withdrawn' GROUP BY programme"
+    sql = f"SELECT programme, count(*) FROM trees WHERE {_PAID} GROUP BY programme"
     per_programme = {programme: int(count) for programme, count in await view.fetch(sql)}
     covered = await _check_commitments(view, findings)
     rows = await view.fetch("SELECT programme, stock, sold, covered FROM stocks ORDER BY programme")
@@ -168,7 +172,7 @@ async def check_trees(view: Reader, findings: Findings) -> None:
 
 async def _check_commitments(view: Reader, findings: Findings) -> dict[str, int]:
     """Each commitment has paid for its trees and nothing else; returns how many trees they cover."""
-    sql = "SELECT commitment_id, count(*) FROM trees WHERE state <> 'withdrawn' GROUP BY commitment_id"
+    sql = f"SELECT commitment_id, count(*) FROM trees WHERE {_PAID} GROUP BY commitment_id"
     paid = dict(await view.fetch(sql))
     sql = "SELECT id, programme, unit_price_minor, amount_minor, left_minor FROM commitments ORDER BY id"
     covered: dict[str, int] = {}
@@ -187,10 +191,10 @@ async def _check_commitments(view: Reader, findings: Findings) -> dict[str, int]
 
 async def _check_numbers(view: Reader, findings: Findings) -> None:
     after, energy_g = -1, 0
-    sql = "SELECT id, number, energy_g, state FROM trees WHERE id > ? ORDER BY id LIMIT ?"
+    sql = f"SELECT id, number, CASE WHEN {_PAID} THEN energy_g ELSE 0 END FROM trees WHERE id > ? ORDER BY id LIMIT ?"
     while rows := await view.fetch(sql, after, BATCH_ROWS):
-        for tree, number, price_g, state in rows:
-            energy_g += price_g if state != "withdrawn" else 0
+        for tree, number, price_g in rows:
+            energy_g += price_g
             findings.expect("tree_number", f"tree {tree}", "number", tree_number(tree), number)
         after = rows[-1][0]
         findings.counts["trees"] += len(rows)

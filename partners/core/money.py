@@ -69,7 +69,7 @@ def budget_hold_guard(
     counted: Counter[tuple[int, str]] = Counter()
     for unit in units:
         row, funding = state.tree_units.get(unit), context.funding_of(unit)
-        waits = row is not None and row.state == "pledged"
+        waits = row is not None and row.state in ("pledged", "allocated")
         if not waits or funding is None or not is_covered(unit, unit_price_minor, currency, partner, context):
             raise Rejected("not_funded", tree=unit, unit_price_minor=unit_price_minor, currency=currency)
         counted[funding.commitment, funding.currency] += 1

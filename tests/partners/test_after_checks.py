@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from engine.check import audit as audit_all
 from partners.checks import audit
 from partners.core import after_commands as ac
 from partners.core import commands as c
 from partners.core.model import BatchShown, EvidenceShown, PartnerReport
 from partners.sealing import seal_audit
-from tests.partners.bench import PROGRAMME, Bench, open_bench
+from tests.partners.bench import PROGRAMME, RULES, Bench, open_bench
 from tests.partners.watched import instant_on
 
 PARTNER = "simulator-ngo"
@@ -187,3 +188,12 @@ async def test_bills_and_log_name_no_user(url: str) -> None:
         await life(bench)
         log = await bench.rows("SELECT entity, reason, actor FROM audit_events")
         assert "Lin" not in json.dumps(log)
+
+
+async def test_what_is_written_down_stays_paid_for(tmp_path: Path) -> None:
+    """Energy does not come back by a closing, so the game's books stay as they are."""
+    async with open_bench(f"sqlite:///{tmp_path}/game.db") as bench:
+        await life(bench)
+        found = await audit_all(bench.db, RULES)
+    of_trees = {"trees_sold", "commitment_left", "redeemed_energy", "over_funding", "commitment_missing"}
+    assert of_trees & set(found.problems) == set()
