@@ -155,8 +155,10 @@ _LAWS = (
         "unit_state",
         "unit",
         """SELECT id, state, order_id FROM tree_units
-           WHERE (state IN ('pledged', 'withdrawn')) <> (order_id IS NULL) ORDER BY id""",
-        "expected an order unless pledged or withdrawn, found {1} with order {2}",
+           WHERE (state = 'pledged' AND order_id IS NOT NULL)
+             OR (state = 'withdrawn' AND (order_id IS NULL) <> (batch_id IS NULL))
+             OR (state NOT IN ('pledged', 'withdrawn') AND order_id IS NULL) ORDER BY id""",
+        "expected an order unless pledged or withdrawn before planting, found {1} with order {2}",
     ),
     _Law(
         "unit_without_order",

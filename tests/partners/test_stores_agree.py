@@ -146,7 +146,7 @@ async def end_of(url: str, seed: int) -> tuple[list[str], dict[str, list[Any]]]:
                 column
                 for column in (PARTNER_TABLES.get(name) or STORED[name]).columns
                 if not column.endswith("_at")
-                and column not in ("at", "payload_hash", "payload", "difference")
+                and column not in ("at", "payload_hash", "payload", "difference", "levels")
             ]
             if name == "reviews":  # their id is made of the instant
                 columns.remove("id")
