@@ -269,6 +269,15 @@ def test_a_canary_is_promoted_by_another_person(desk: Desk) -> None:
     assert desk.refused(replace(promote, by="kim")).code == "not_running"
 
 
+def test_a_canary_that_was_ended_is_not_promoted_in_its_last_seconds(desk: Desk) -> None:
+    number = desk.publish("bold", share=500)
+    desk.do(e.WithdrawEdition(None, number, "lin", "people were lost"))
+    desk.now += LEAD_MS - 1
+    assert e.canary_at(desk.rows, desk.now) is not None
+    promote = e.PromoteCanary(None, number, "kim", "it went well", desk.looked())
+    assert desk.refused(promote).code == "not_running"
+
+
 def test_a_rollback_ends_the_canary_first(desk: Desk) -> None:
     desk.publish("second")
     number = desk.publish("bold", share=500)
