@@ -179,7 +179,9 @@ class Editions:
         """The canary ends at the instant from which its rulebook counts for all."""
         _need(by=command.by, why=command.why)
         canary = _known(state, command.edition)
-        is_ending = canary.until_at is not None  # every node knows of that end, so no other comes in its place
+        is_ending = (
+            canary.until_at is not None
+        )  # every node knows of that end, so no other comes in its place
         if canary.is_for_all or canary.state != APPROVED or is_ending or not canary.counts_at(context.now):
             raise Rejected("not_running", edition=canary.number, state=state_told(canary, context.now))
         if is_same_person(command.by, canary.proposed_by):

@@ -29,7 +29,7 @@ def page_of(state: str, is_live: bool = True) -> dict[str, Any]:
     batch = BatchFacts("42/A", "2027-03-10", "2027-03-12", 120, 118, 2)
     tree = TreeFacts(
         7, PROGRAMME, PROGRAMME, state, "2027-spring", "", NOW, "elm", 42, "monitoring", NOW, NOW, 120, 118,
-        "pooled", PROGRAMME, batch,
+        "pooled", PROGRAMME, None, None, None, batch,
     )  # fmt: skip
     if state == "pledged":
         tree = replace(tree, batch=None, order=None)

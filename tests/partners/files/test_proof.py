@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from engine.reading import reading
+from engine.rulebook import load_rulebook
 from partners.checks import audit
+from partners.onboarding.simulated import onboard_simulator
 from tests.conftest import StartServer
 from tests.laws.rules import PROGRAMME, bent_rules
 from tests.partners.bench import open_bench
@@ -47,13 +49,13 @@ async def test_an_order_is_planted_and_reviewed_by_mail_and_spreadsheet(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     database = f"sqlite:///{tmp_path}/game.db"
-    async with open_bench(database) as bench:
+    rules = rules_of_the_partner(tmp_path)
+    async with open_bench(database, has_records=False) as bench:
         trees = await bench.trees(TREES)
+        await onboard_simulator(bench.db, bench.writer, load_rulebook(rules), PARTNER, is_hasty=False)
     with mail_host(tmp_path / "host", "orders", "ngo") as host:
         settings = {"partner_files": partner_files(tmp_path, host), "orders_s": 0.5}
-        server = await start_server(
-            database_url=database, game_rules=rules_of_the_partner(tmp_path), **settings
-        )
+        server = await start_server(database_url=database, game_rules=rules, **settings)
         ngo = Staff(host, "ngo")
 
         # the order sheet arrives, says what to do and by when, in the partner's language
