@@ -131,5 +131,5 @@ async def test_an_order_is_planted_and_reviewed_by_mail_and_spreadsheet(
         async with reading(database) as db, db.snapshot() as view:
             assert [finding async for finding in audit(view)] == []
         states = [(await server.call("GET", f"/v1/trees/{tree}")).json()["state"] for tree in trees]
-        assert {state: states.count(state) for state in set(states)} == {"verified": ACCEPTED, "pledged": 8}
+        assert {state: states.count(state) for state in set(states)} == {"verified": ACCEPTED, "allocated": 8}
         assert len([one for one in ngo.mails() if "Lin" in text_of(one)]) == 0
