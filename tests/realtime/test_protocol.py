@@ -159,7 +159,8 @@ def test_the_methods_are_those_of_the_table() -> None:
     assert reads == {"forest.get", "activity.list", "friend.list", "offer.catalogue", "tree.list"}
     assert set(METHODS) - reads == {
         "activity.submit",
-        "ball.collect", "friend.request", "friend.answer", "friend.remove", "friend.block", "offer.redeem"
+        "ball.collect", "friend.request", "friend.answer", "friend.remove", "friend.block", "offer.redeem",
+        "tree.choose",
     }  # fmt: skip
 
 

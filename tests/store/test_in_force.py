@@ -330,7 +330,9 @@ async def test_nobody_who_reads_waits_for_a_rulebook_that_is_being_loaded(databa
             read += 1
             await asyncio.sleep(0.001)
         await looks
-        assert read > 50  # reading a rulebook takes much longer than fifty such looks
+        assert (
+            read > 10
+        )  # where readers waited it would be one or two: the files take a quarter of a second to read
         canary = engine.in_force.at(engine.clock.now_ms()).canary
         assert canary is not None and canary.edition == told["edition"]
 
