@@ -283,6 +283,9 @@ def explain_ball(
             "--edition", min=1, help="Instead of an id: the newest ball by this edition's rulebook."
         ),
     ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="With --edition: only of what this source reported.")
+    ] = None,
     database: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -290,7 +293,7 @@ def explain_ball(
 
     You are taken for an operator: draws of today are worked out too, without showing the day's secret.
     """
-    document = run(_explain(ball, edition, database))
+    document = run(_explain(ball, edition, source, database))
     if as_json:
         say_json(document)
         return
@@ -300,21 +303,23 @@ def explain_ball(
         say(line)
 
 
-async def _explain(ball: str | None, edition: int | None, database: str | None) -> Mapping[str, Any]:
+async def _explain(
+    ball: str | None, edition: int | None, source: str | None, database: str | None
+) -> Mapping[str, Any]:
     from engine.clock import Clock
     from engine.core.units import ID_MAX
     from engine.explain import explain_ball as explain
     from engine.publishing import rules_in_force
     from engine.reading import reading
 
-    if (ball is None) == (edition is None):
+    if (ball is None) == (edition is None) or (ball is not None and source is not None):
         raise Failure("name a ball's id, or --edition NUMBER for the newest ball of an edition", Exit.USAGE)
     if ball is not None and not (ball.isascii() and ball.isdecimal() and 0 < int(ball) <= ID_MAX):
         raise Failure(f"{ball!r} is not a ball's id, which is a whole number", Exit.USAGE)
     settings = settings_with(database)
     async with reading(settings.database_url) as db:
         rules = await rules_in_force(db, settings.game_rules, Clock().now_ms())
-        found = int(ball) if ball is not None else await _newest_ball(db, edition)
+        found = int(ball) if ball is not None else await _newest_ball(db, edition, source)
         if found is None:
             raise Failure(f"no ball was made by the rulebook of edition {edition} in {shown_url(settings)}")
         document = await explain(db, rules, found, now=Clock().now_ms(), reveal_today=True)
@@ -323,14 +328,16 @@ async def _explain(ball: str | None, edition: int | None, database: str | None) 
     return document
 
 
-async def _newest_ball(db: "Database", edition: int | None) -> int | None:
-    """The newest ball whose trace names the edition's rulebook."""
+async def _newest_ball(db: "Database", edition: int | None, source: str | None) -> int | None:
+    """The newest ball, of the source if one is named, whose trace names the edition's rulebook."""
     sql = (
         "SELECT max(b.id) FROM balls b JOIN activities a ON a.id = b.id"
         " JOIN editions e ON a.trace LIKE '%' || e.hash || '%' WHERE e.number = ?"
     )
     async with db.snapshot() as view:
-        [(found,)] = await view.fetch(sql, edition)
+        [(found,)] = await view.fetch(
+            sql + (" AND a.source = ?" if source else ""), edition, *([source] if source else [])
+        )
     return found
 
 
