@@ -34,6 +34,10 @@ _OTHERS = (
     b"{\\rtf",
     b"<",
 )
+_BROKEN = (  # what reading a damaged archive may raise, the library's own NotImplementedError among it
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, zlib.error, struct.error),
+    *(EOFError, ValueError, OSError, IndexError),
+)
 _FAR_ROW = re.compile(rb'<(?:\w+:)?row\b[^>]*\br="[0-9]{8,}"')  # a spreadsheet has 1,048,576
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
 
@@ -65,9 +69,7 @@ def _check_zip(data: bytes) -> None:
         _check_names([part.filename for part in parts])
         for part in parts:
             _check_part(part.filename, _unpacked(data, part))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, zlib.error) as problem:
-        raise FileRefused("broken") from problem
-    except (EOFError, ValueError, OSError, IndexError, struct.error) as problem:
+    except _BROKEN as problem:
         raise FileRefused("broken") from problem
 
 
