@@ -18,22 +18,14 @@ import uvicorn
 
 from engine.api.app import make_app
 from engine.api.parts import Parts
-from engine.api.tokens import TokenVerifier
 from engine.core.numbers import order_number, parse_order_number, tree_number
-from engine.photos import PhotoFolder
 from engine.publication import Publication
-from engine.publishing import Publisher
-from engine.realtime.hub import Hub
-from engine.realtime.limits import Limits
-from engine.realtime.snapshot import Snapshots
 from engine.settings import Settings
 from partners.api import Desk, partners_router
 from partners.record_api import records_router
 from partners.signing import sign
 from tests.partners.bench import KEY, RULES, Bench, free_port, open_bench, simulated_ngo
-
-OPERATOR_KEY = "operator-key-" + "o" * 40
-TOKEN_SECRET = "token-secret-" + "t" * 40
+from tests.partners.edge import OPERATOR_KEY, TOKEN_SECRET, parts_of
 
 
 @dataclass
@@ -82,24 +74,7 @@ async def site(folder: Path, *ngo_options: str, speed: float = 8.0, **faults: An
 def _parts(bench: Bench) -> Parts:
     settings = Settings(_env_file=None, operator_key=OPERATOR_KEY, token_secret=TOKEN_SECRET)  # type: ignore[call-arg]
     desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES)
-
-    async def explain(ball: int) -> None:
-        return None
-
-    return Parts(
-        settings=settings,
-        db=bench.db,
-        rules=lambda: RULES,
-        clock=bench.clock,
-        hub=Hub(Limits(), "epoch"),
-        writer=bench.writer,
-        reads=Snapshots(bench.db, lambda: RULES, bench.clock, "epoch"),
-        tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
-        explain=explain,
-        publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),
-        photos=PhotoFolder(settings.photo_folder),
-        routers=[records_router(bench.writer, bench.db), partners_router(desk)],
-    )
+    return parts_of(bench, settings, routers=[records_router(bench.writer, bench.db), partners_router(desk)])
 
 
 def _wall_ms() -> int:

@@ -17,12 +17,6 @@ import uvicorn
 
 from engine.api.app import make_app
 from engine.api.parts import Parts
-from engine.api.tokens import TokenVerifier
-from engine.photos import PhotoFolder
-from engine.publishing import Publisher
-from engine.realtime.hub import Hub
-from engine.realtime.limits import Limits
-from engine.realtime.snapshot import Snapshots
 from engine.settings import Settings
 from engine.store.schema import migrate
 from partners.evidence.desk import EvidenceDesk, evidence_desk
@@ -30,13 +24,12 @@ from partners.evidence.passes import make_pass
 from partners.evidence.routes import evidence_files, evidence_router
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings
 from tests.partners.bench import KEY, RULES, Bench, free_port, open_bench
+from tests.partners.edge import OPERATOR_KEY, TOKEN_SECRET, parts_of
 from tests.partners.evidence.plot import Plot, open_plot
 
 NGO = SIMULATOR_PARTNER
 OAK = "oak"
 OAK_KEY = "whsec_" + "b2FrLWtleS1vYWsta2V5LW9hay1rZXktb2FrLWtleSE="
-OPERATOR_KEY = "operator-key-" + "o" * 40
-TOKEN_SECRET = "token-secret-" + "t" * 40
 
 
 @dataclass
@@ -114,24 +107,8 @@ async def serving_station(url: str, folder: Path, **changes: Any) -> AsyncIterat
 
 
 def _parts(bench: Bench, settings: Settings, desk: EvidenceDesk) -> Parts:
-    async def explain(ball: int) -> None:
-        return None
-
-    return Parts(
-        settings=settings,
-        db=bench.db,
-        rules=lambda: RULES,
-        clock=bench.clock,
-        hub=Hub(Limits(), "epoch"),
-        writer=bench.writer,
-        reads=Snapshots(bench.db, lambda: RULES, bench.clock, "epoch"),
-        tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
-        explain=explain,
-        publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),
-        photos=PhotoFolder(settings.photo_folder),
-        routers=[evidence_router(desk)],
-        files=evidence_files(settings.evidence_bytes_max),
-    )
+    files = evidence_files(settings.evidence_bytes_max)
+    return parts_of(bench, settings, routers=[evidence_router(desk)], files=files)
 
 
 @pytest_asyncio.fixture
