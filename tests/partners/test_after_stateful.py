@@ -24,6 +24,7 @@ from tests.partners.world import World, batch
 
 WATCHED = ("verified", "monitoring", "replanting")
 MOVES = {
+    "draft": {"cancelled"},
     "planted": {"needs_info", "in_planting", "verified"},
     "verified": {"monitoring", "closed_short"},
     "monitoring": {"replanting", "completed", "closed_short"},
@@ -365,8 +366,8 @@ class AfterPlanting(RuleBasedStateMachine):
     def orders_move_as_the_table_says_and_ends_are_final(self) -> None:
         at: dict[int, str] = {}
         for event in self.world.events:
-            if isinstance(event, e.OrderSubmitted):
-                at[event.order.id] = "submitted"
+            if isinstance(event, e.OrderDrafted | e.OrderSubmitted):
+                at[event.order.id] = event.order.state
             elif isinstance(event, e.OrderMoved) and at[event.order] != event.state:
                 assert at[event.order] not in ENDED_STATES, event
                 allowed = MOVES.get(at[event.order])
