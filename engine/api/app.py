@@ -72,7 +72,7 @@ def make_app(parts: Parts) -> FastAPI:
         tally=parts.http,
         is_draining=lambda: parts.is_draining,
         pictures={photos.PATH: parts.settings.photo_bytes_max},
-        files=parts.files,
+        files={**parts.files, studies.SIMULATIONS_PATH: (studies.TRACED_BYTES_MAX, ())},
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

@@ -39,6 +39,7 @@ EDGE_CODES: dict[str, str] = {
     "study_unfinished": "It has no result, or not yet; `state` says which.",
     "charts_missing": "The page needs the extra `charts` where the engine runs: pip install 'saxaul[charts]'.",
     "nothing_to_report": "Nothing happened in those days.",
+    "bad_trace": "A file of real acts can't be read, or no rulebook has its behaviour.",
 }
 
 STATUS: dict[str, int] = {
@@ -61,6 +62,7 @@ STATUS: dict[str, int] = {
     "study_unfinished": 409,
     "charts_missing": 404,
     "nothing_to_report": 404,
+    "bad_trace": 422,
     # every command
     "key_reused": 422,
     "bad_request": 400,

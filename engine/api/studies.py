@@ -14,24 +14,31 @@ from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.api.callers import UUID7, Engine, IdempotencyKey, operator_caller
-from engine.api.fields import Body
+from engine.api.fields import Body, Slug
 from engine.api.parts import Parts
 from engine.api.problems import refusals, sentence
-from engine.api.workbench import DayText, FileMap
+from engine.api.workbench import PROBLEMS_TOLD_MAX, DayText, FileMap
 from engine.core.errors import Rejected
-from engine.core.units import rfc3339
+from engine.core.units import local_day, rfc3339
 from engine.in_force import stored_files
 from engine.publishing import current, edition_of
 from engine.simulate.population import shipped_populations
 from engine.simulate.trials import COMPARED_RUNS
 from engine.store.database import DatabaseAway, Reader
+from engine.workbench.apart import Apart
+from engine.workbench.asked import TRACED
 from engine.workbench.studies import Study
 
 USERS_MAX = 10_000  # some 700 MB
 DAYS_MAX = 1_830
 RUNS_MAX = 20
 REPORT_DAYS_MAX = 1_100
+USERS_USUAL, DAYS_USUAL = 300, 90
 POPULATION_CHARACTERS_MAX = 65_536
+TRACE_CHARACTERS_MAX = 8 * 1024 * 1024
+TRACES_MAX = 6
+TRACED_BYTES_MAX = 16 * 1024 * 1024
+SIMULATIONS_PATH = "/v1/rules/simulations"
 PAGE_POLICY = "; ".join(
     (
         "sandbox allow-scripts",
@@ -55,24 +62,51 @@ class NamedRulebook(Body):
     files: FileMap | None = None
 
 
+class TraceSent(Body):
+    """A file of real acts, as text: daily steps (fitbit), rentals of shared bikes (bike), charging sessions (ev)."""
+
+    format: Literal["fitbit", "bike", "ev"]
+    text: Annotated[str, Field(min_length=1, max_length=TRACE_CHARACTERS_MAX)]
+    behaviour: (
+        Annotated[Slug, Field(description="What its acts are; left out: what the format says.")] | None
+    ) = None
+
+
 class SimulationAsked(Body):
-    """Who plays for how long by which rules. Two rulebooks are compared on the same people and seeds."""
+    """Who plays for how long by which rules. Two rulebooks are compared on the same people and seeds.
+
+    Described people (`population`), people who do what `traces` say, or with `from_journal` the real users again.
+    """
 
     rulebooks: Annotated[list[NamedRulebook], Field(min_length=1, max_length=2)] = Field(
         default_factory=lambda: [NamedRulebook()], description="One or two; the one in force if left out."
     )
-    population: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] = Field(
-        "city-and-town", description="A population that came with the engine."
+    population: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")] | None = Field(
+        None,
+        description="One that came with the engine: city-and-town if left out, traced where traces are sent.",
     )
     population_file: Annotated[str, Field(max_length=POPULATION_CHARACTERS_MAX)] | None = Field(
         None, description="The text of a population's YAML file instead."
     )
-    users: Annotated[int, Field(ge=1, le=USERS_MAX)] = 300
-    days: Annotated[int, Field(ge=1, le=DAYS_MAX)] = 90
+    traces: Annotated[list[TraceSent], Field(max_length=TRACES_MAX)] = Field(
+        default_factory=list,
+        description="Real acts; each subject is a user once unless `users` says otherwise.",
+    )
+    from_journal: bool = Field(
+        False,
+        description="The engine's real users once more, under one rulebook: forecast beside actual. They bring "
+        "their own number, days and acts.",
+    )
+    users: Annotated[int, Field(ge=1, le=USERS_MAX)] | None = Field(
+        None, description=f"{USERS_USUAL} if left out; of traces as many as they have subjects."
+    )
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX)] | None = Field(
+        None, description=f"{DAYS_USUAL} if left out; of traces as many as they have."
+    )
     start_on: Annotated[DayText, Field(pattern=r"^20")] | None = Field(
         None,
-        description="First day. If left out: the population's; of two rulebooks the day on which the last of "
-        "what differs begins to, where that is later.",
+        description="First day. If left out: that of the traces, else the population's; of two rulebooks the day on "
+        "which the last of what differs begins to, where that is later.",
     )
     runs: Annotated[int, Field(ge=1, le=RUNS_MAX)] | None = Field(
         None, description="Runs with seeds from `seed` on; two rulebooks: 3, else 1."
@@ -103,7 +137,7 @@ class StudyTold(BaseModel):
     id: str
     state: str = Field(description="waiting, running, done or failed.")
     asked: dict[str, Any] = Field(description="What was asked, without files.")
-    done: int = Field(description="User-days simulated, or rows of the journal read.")
+    done: int = Field(description="User-days simulated, or rows of the journal read (reports, from_journal).")
     total: int = Field(description="Of so many; 0 as long as that is not known.")
     started_at: str
     ended_at: str | None = None
@@ -124,34 +158,30 @@ class TablesTold(BaseModel):
 def make_router() -> APIRouter:
     """The routes of both kinds."""
     router = APIRouter(prefix="/v1/rules", tags=["rules"], dependencies=[Depends(operator_caller)])
+    apart = Apart()
 
     @router.post(
         "/simulations",
         status_code=202,
         response_model=StudyTold,
         responses=refusals(
-            "too_costly", "bad_population", "unknown_edition", "rulebook_missing", "overloaded", "key_reused"
+            *("too_costly", "bad_population", "unknown_edition", "rulebook_missing", "rulebook_broken"),
+            *("overloaded", "key_reused"),
         ),
     )
     async def begin_simulation(parts: Engine, key: IdempotencyKey, body: SimulationAsked) -> Response:
-        """Begin to run a population through one or two rulebooks in virtual time. Nothing real is touched."""
-        runs = body.runs or (COMPARED_RUNS if len(body.rulebooks) > 1 else 1)
-        _check_size(parts, body.users * body.days * runs * len(body.rulebooks))
-        if body.population_file is None and body.population not in shipped_populations():
-            raise Rejected("bad_population", known=shipped_populations())
+        """Begin to run people, described, traced or real, through rules in virtual time. Nothing real is touched."""
         rulebooks = await _rulebooks(parts, body.rulebooks)
-        size = {
-            "users": body.users,
-            "days": body.days,
-            "start": body.start_on,
-            "runs": runs,
-            "seed": body.seed,
-        }
-        named = {"population": body.population if body.population_file is None else "as sent", **size}
-        asked = {"rulebooks": [one["name"] for one in rulebooks], **named}
-        sent = {"population": body.population, "population_file": body.population_file, **size}
-        job = {"rulebooks": rulebooks, "folder": _folder(parts), **sent}
-        return _begun(parts, Simulation, key, asked, job)
+        job = {"rulebooks": rulebooks, "folder": _folder(parts), "seed": body.seed}
+        asked = {"rulebooks": [one["name"] for one in rulebooks], "seed": body.seed}
+        if body.from_journal:
+            await _check_replay(parts, apart, body)
+            real = {"from_journal": True, "database_url": parts.settings.database_url}
+            return _begun(
+                parts, Simulation, key, {**asked, "from_journal": True}, job | real, needs_secrets=True
+            )
+        described, people = _people(parts, body)
+        return _begun(parts, Simulation, key, {**asked, **described}, job | people)
 
     @router.post(
         "/reports",
@@ -233,6 +263,55 @@ def _add_reads(router: APIRouter, kind: str) -> None:
         """Stop it where it runs, and forget it with its results."""
         await parts.studies.drop(kind, study)
         return Response(status_code=204)
+
+
+def _people(parts: Parts, body: SimulationAsked) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Who plays, as it is told to others and as it is worked out. Raises Rejected(too_costly | bad_population)."""
+    population = body.population or (TRACED if body.traces else "city-and-town")
+    if body.population_file is None and population not in shipped_populations():
+        raise Rejected("bad_population", known=shipped_populations())
+    users, days = body.users, body.days
+    if not body.traces:
+        users, days = users or USERS_USUAL, days or DAYS_USUAL
+    runs = body.runs or (COMPARED_RUNS if len(body.rulebooks) > 1 else 1)
+    trials = runs * len(body.rulebooks)
+    _check_size(parts, (users or 1) * (days or 1) * trials)
+    size = {"users": users, "days": days, "start": body.start_on, "runs": runs}
+    told = {"population": population if body.population_file is None else "as sent", **size}
+    if body.traces:
+        told["traces"] = [one.format for one in body.traces]
+    limits = {
+        "users_max": USERS_MAX,
+        "days_max": DAYS_MAX,
+        "user_days_max": parts.settings.simulation_user_days_max // trials,
+    }
+    return told, {
+        "population": population,
+        "population_file": body.population_file,
+        "traces": [one.model_dump() for one in body.traces],
+        "limits": limits,
+        **size,
+    }
+
+
+async def _check_replay(parts: Parts, apart: Apart, body: SimulationAsked) -> None:
+    """Refuse what real users bring themselves, and a broken rulebook before it meets the database's password.
+
+    Raises Rejected(invalid | rulebook_broken | overloaded | too_costly).
+    """
+    theirs = ("population", "population_file", "traces", "users", "days", "start_on", "runs")
+    named = [name for name in theirs if getattr(body, name)]
+    if len(body.rulebooks) > 1:
+        named.append("rulebooks.1")
+    if named:
+        problem = "not with from_journal: real users bring it, and one rulebook is beside what happened"
+        raise Rejected("invalid", errors=[{"field": name, "problem": problem} for name in named])
+    if body.rulebooks[0].files is not None:
+        today = local_day(parts.clock.now_ms(), "UTC").isoformat()
+        job = {"job": "check", "after": body.rulebooks[0].files, "folder": None, "today": today}
+        checked = await apart.work_out(job)
+        if not checked["ok"]:
+            raise Rejected("rulebook_broken", problems=checked["problems"][:PROBLEMS_TOLD_MAX])
 
 
 def _check_size(parts: Parts, user_days: int) -> None:

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,7 @@ from engine.cli.shared import (
     say_json,
     settings_with,
     shown_url,
+    step_progress,
 )
 from engine.cli.simulated import check_targets, give
 
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from engine.simulate.comparing import Difference
     from engine.simulate.days import Trace
     from engine.simulate.figures import Figures
+    from engine.simulate.journal import Reading
     from engine.simulate.population import Population
+    from engine.simulate.replay import RealDays
     from engine.simulate.running import Progress
 
     _Shown = tuple[list[Figures], list[str], list[Difference]]  # runs, under which assumptions, differences
@@ -144,8 +147,15 @@ def _people(
     days: int | None,
     start: str | None,
 ) -> "Population":
-    people = _sized(_population(name, books), traces, books, users, days)
-    return people.model_copy(update={"start": _start(people, books, bool(traces), start)})
+    from engine.workbench.asked import peopled
+
+    rulebooks = [book for _, book in books.values()]
+    people, told = peopled(
+        _population(name, books), traces, rulebooks, users, days, named_day(start, "--start")
+    )
+    for sentence in told:
+        note(sentence)
+    return people
 
 
 def _described(
@@ -222,22 +232,23 @@ def _books(
 
 
 def _traces(given: Sequence[str], named: Sequence[str], books: Sequence["RuleBook"]) -> list["Trace"]:
-    from engine.ingest.traces import TRACES, read_trace
+    from engine.ingest.traces import TRACES
+    from engine.workbench.asked import TraceFile, UnknownBehaviour, read_traces
 
     behaviours = dict(_pair(text, "--trace-as", TRACES) for text in named)
-    traces = []
-    for text in given:
-        kind, path = _pair(text, "--trace", TRACES)
-        behaviour = behaviours.get(kind, TRACES[kind].behaviour)
-        if not any(behaviour in book.behaviours for book in books):
-            known = ", ".join(sorted(books[0].behaviours))
-            raise Failure(
-                f"no rulebook has {behaviour!r}; say --trace-as {kind}=BEHAVIOUR, one of {known}", Exit.USAGE
-            )
-        found, bad = read_trace(kind, Path(path), behaviour)
-        if bad:
-            note(f"{path}: {len(bad):,} lines left out; line {bad[0].line}: {bad[0].problem}")
-        traces.append(found)
+    pairs = [_pair(text, "--trace", TRACES) for text in given]
+    try:
+        traces, left_out = read_traces(
+            (TraceFile(kind, Path(path), behaviours.get(kind)) for kind, path in pairs), books
+        )
+    except UnknownBehaviour as problem:
+        raise Failure(
+            f"no rulebook has {problem.behaviour!r}; say --trace-as {problem.kind}=BEHAVIOUR, one of "
+            + ", ".join(problem.known),
+            Exit.USAGE,
+        ) from problem
+    for sentence in left_out:
+        note(sentence)
     return traces
 
 
@@ -260,23 +271,6 @@ def _population(name: str, books: dict[str, tuple[Path, "RuleBook"]]) -> "Popula
     return population
 
 
-def _sized(
-    population: "Population",
-    traces: Sequence["Trace"],
-    books: dict[str, tuple[Path, "RuleBook"]],
-    users: int | None,
-    days: int | None,
-) -> "Population":
-    """The population with what the traces and the command line say: by default each traced subject once."""
-    update: dict[str, Any] = {}
-    if traces:
-        update["start"] = _trace_start(population, traces, [book for _, book in books.values()])
-        update["users"] = max(len(trace.subjects) for trace in traces)
-        update["days"] = max(trace.days for trace in traces)
-    update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
-    return population.model_copy(update=update)
-
-
 def named_day(text: str | None, option: str) -> date | None:
     """The day that an option names, if it names one. Raises Failure."""
     if text is None:
@@ -287,37 +281,6 @@ def named_day(text: str | None, option: str) -> date | None:
     except ValueError:
         pass
     raise Failure(f"{option} {text[:40]!r} is no day such as 2026-12-01", Exit.USAGE)
-
-
-def _start(
-    population: "Population", books: dict[str, tuple[Path, "RuleBook"]], is_traced: bool, named: str | None
-) -> date:
-    """The first day: as named, as traced, or late enough for the rulebooks to differ."""
-    from engine.workbench.difference import settled_on
-
-    found = named_day(named, "--start")
-    if found is not None:
-        return found
-    rulebooks = [book for _, book in books.values()]
-    if is_traced or len(rulebooks) < 2:
-        return population.start
-    day = settled_on(rulebooks[0], rulebooks[1], population.start)
-    if day > population.start:
-        note(f"From {day}, when the last of what differs begins to; --start names another day.")
-    return day
-
-
-def _trace_start(population: "Population", traces: Sequence["Trace"], books: Sequence["RuleBook"]) -> date:
-    """The trace's own first day; where its behaviour was not in force yet, the population's, on the same weekday."""
-    first = traces[0].start
-    behaviours = [name for trace in traces for name in trace.behaviours()]
-    known = [book.behaviours[name] for book in books for name in behaviours if name in book.behaviours]
-    if all(behaviour.on(first) for behaviour in known):
-        return first
-    shift = (first.weekday() - population.start.weekday()) % 7
-    moved = population.start + timedelta(days=shift)
-    note(f"{first}: not all of {', '.join(behaviours)} was in force; the trace is taken to begin on {moved}")
-    return moved
 
 
 @contextmanager
@@ -372,32 +335,22 @@ def _replay(
     books: dict[str, tuple[Path, "RuleBook"]], database: str, seed: int, describes_users: bool
 ) -> "_Shown":
     from engine.simulate.comparing import differences
-    from engine.simulate.figures import Figures
-    from engine.simulate.journal import ALL
-    from engine.simulate.replay import replayed
+    from engine.simulate.trials import beside_real_users
 
     if describes_users:
         raise Failure("--from-journal brings its own users and days; leave the other options out", Exit.USAGE)
     settings = settings_with(database)
     label, (_, book) = list(books.items())[-1]
-    reading, days = run(_read_real(settings.database_url, book))
-    actual = Figures("actual", reading.tally(ALL), reading.start, reading.days, book, "as it was")
-    tally = replayed(days, book, reading.days, seed)
-    forecast = Figures("forecast", tally, reading.start, reading.days, book, book.hash)
-    who = f"{shown_url(settings)}: {len(reading.users):,} real users"
-    about = [
-        f"{who}, {reading.days} days from {reading.start} ({reading.zone})",
-        f"forecast: what they did, under {label} ({book.hash[:16]}); actual: what the journal holds",
-    ]
-    return [actual, forecast], about, differences([actual], [forecast])
+    with named_failures():
+        runs, about = beside_real_users(*run(_real_users(settings.database_url, book)), label, book, seed)
+    about[0] = f"{shown_url(settings)}: {about[0]}"
+    return runs, about, differences(runs[:1], runs[1:])
 
 
-async def _read_real(url: str, book: "RuleBook") -> Any:
+async def _real_users(url: str, book: "RuleBook") -> tuple["Reading", "RealDays"]:
     from engine.reading import reading as opened
-    from engine.simulate.journal import read_journal
-    from engine.simulate.replay import real_days
+    from engine.simulate.trials import real_users
 
     async with opened(url) as db, db.snapshot() as view:
-        with named_failures():
-            read = await read_journal(view, by_rules=False)
-            return read, await real_days(view, read, book)
+        with step_progress() as progress:
+            return await real_users(view, book, progress)

@@ -12,9 +12,10 @@ from engine.simulate.between import Between
 from engine.simulate.comparing import Difference, difference_table, differences
 from engine.simulate.days import Trace
 from engine.simulate.figures import Figures
+from engine.simulate.journal import ALL, Reading, read_journal
 from engine.simulate.journal import Progress as Steps
-from engine.simulate.journal import read_journal
 from engine.simulate.population import Population
+from engine.simulate.replay import RealDays, real_days, replayed
 from engine.simulate.running import Progress, run, setup_of
 from engine.simulate.tables import Table, joined, tables_of
 from engine.simulate.typical import Typical, typical_reports
@@ -95,6 +96,29 @@ async def reported(
         Figures(names.get(group, group[:12]), tally, read.start, read.days, book, group)
         for group, tally in sorted(read.groups.items(), key=lambda item: (-len(item[1].users), item[0]))
     ]
+
+
+async def real_users(
+    view: Reader, book: RuleBook, progress: Steps = lambda what, done, total: None
+) -> tuple[Reading, RealDays]:
+    """What a database's journal holds, and what its users did. Raises EmptyDatabase, TooLarge."""
+    read = await read_journal(view, by_rules=False, progress=progress)
+    return read, await real_days(view, read, book)
+
+
+def beside_real_users(
+    read: Reading, days: RealDays, label: str, book: RuleBook, seed: int = 1
+) -> tuple[list[Figures], list[str]]:
+    """What happened, what it comes to under the rulebook, and in sentences what the two are. Uses the days up."""
+    actual = Figures("actual", read.tally(ALL), read.start, read.days, book, "as it was")
+    forecast = Figures(
+        "forecast", replayed(days, book, read.days, seed), read.start, read.days, book, book.hash
+    )
+    about = [
+        f"{len(read.users):,} real users, {read.days} days from {read.start} ({read.zone})",
+        f"forecast: what they did, under {label} ({book.hash[:16]}); actual: what the journal holds",
+    ]
+    return [actual, forecast], about
 
 
 async def _edition_names(view: Reader) -> dict[str, str]:

@@ -16,19 +16,24 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.workbench.child import laid_out, limit
 
 if TYPE_CHECKING:
+    from engine.core.rules import RuleBook
     from engine.rulebook import RulebookError
     from engine.simulate.comparing import Difference
+    from engine.simulate.days import Trace
     from engine.simulate.figures import Figures
+    from engine.simulate.journal import Progress as Steps
     from engine.simulate.population import Population
+    from engine.store.database import Reader
+    from engine.workbench.asked import TraceFile
 
     Made = tuple[Sequence[Figures], list[str], Sequence[Difference]]
 
@@ -40,6 +45,7 @@ PROBLEM_CHARACTERS_MAX = 2_000
 TRACEBACK_CHARACTERS_MAX = 4_000
 LABELS = ("A", "B")
 
+T = TypeVar("T")
 Tell = Callable[[Mapping[str, Any]], None]
 
 
@@ -81,47 +87,94 @@ def _packed(text: str) -> str:
 
 
 def _simulate(study: Mapping[str, Any], tell: Tell) -> Made:
-    from engine.rulebook import RulebookError, load_rulebook, shipped_rules
-    from engine.simulate.population import PopulationError, check_population
     from engine.simulate.trials import about_trial, compared, simulated, typical_of
-    from engine.workbench.difference import settled_on
 
     named = study["rulebooks"]
-    labels = LABELS[: len(named)] if len(named) > 1 else ("the rulebook",)
     with tempfile.TemporaryDirectory(prefix="saxaul-study-") as place:
-        folders = {
-            label: laid_out(one["files"], Path(place, label), study["folder"]) or shipped_rules()
-            for label, one in zip(labels, named, strict=True)
-        }
-        books = {}
-        for label, folder in folders.items():
-            try:
-                books[label] = load_rulebook(folder)
-            except RulebookError as problem:
-                raise Refused("rulebook_broken", rulebook=label, problems=_told(problem)) from problem
-        try:
-            population = _population(study, Path(place))
-            check_population(population, books)
-        except PopulationError as problem:
-            raise Refused("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
+        folders, books = _rulebooks(named, Path(place), study["folder"])
+        if study.get("from_journal"):
+            return _replay(study, *books.values(), tell)
+        population, traces, told = _people(study, Path(place), books)
         typical = typical_of(folders.values(), population)
-    rulebooks = list(books.values())
-    if study["start"] is not None:
-        population = population.model_copy(update={"start": date.fromisoformat(study["start"])})
-    elif len(rulebooks) > 1:
-        day = settled_on(rulebooks[0], rulebooks[1], population.start)
-        population = population.model_copy(update={"start": day})
-    total = population.users * population.days * study["runs"] * len(books)
-    steps = _steps(total, tell)
     made = simulated(
-        books, population, typical, seed=study["seed"], runs=study["runs"], processes=1, progress=steps
+        books,
+        population,
+        typical,
+        traces=traces,
+        seed=study["seed"],
+        runs=study["runs"],
+        processes=1,
+        progress=_steps(population.users * population.days * study["runs"] * len(books), tell),
     )
     first = [figures[0] for figures in made]
-    about = about_trial(population, first[0], study["runs"], study["seed"])
+    about = [*about_trial(population, first[0], study["runs"], study["seed"]), *told]
     about += [
-        f"{label}: {one['name']} ({books[label].hash[:12]})" for label, one in zip(labels, named, strict=True)
+        f"{label}: {one['name']} ({book.hash[:12]})"
+        for (label, book), one in zip(books.items(), named, strict=True)
     ]
     return first, about, compared(made)
+
+
+def _rulebooks(
+    named: Sequence[Mapping[str, Any]], place: Path, folder: str | None
+) -> tuple[dict[str, Path], dict[str, RuleBook]]:
+    """Folders and rulebooks by the label that tables give them. Raises Refused."""
+    from engine.rulebook import RulebookError, load_rulebook, shipped_rules
+
+    labels = LABELS[: len(named)] if len(named) > 1 else ("the rulebook",)
+    folders = {
+        label: laid_out(one["files"], place / label, folder) or shipped_rules()
+        for label, one in zip(labels, named, strict=True)
+    }
+    books = {}
+    for label, found in folders.items():
+        try:
+            books[label] = load_rulebook(found)
+        except RulebookError as problem:
+            raise Refused("rulebook_broken", rulebook=label, problems=_told(problem)) from problem
+    return folders, books
+
+
+def _people(
+    study: Mapping[str, Any], place: Path, books: Mapping[str, RuleBook]
+) -> tuple[Population, list[Trace], list[str]]:
+    """Who plays, what they really did, and a sentence on each thing that nobody named. Raises Refused."""
+    from engine.ingest.lines import UnreadableFile
+    from engine.simulate.population import PopulationError, check_population
+    from engine.workbench.asked import UnknownBehaviour, peopled, read_traces
+
+    rulebooks = list(books.values())
+    try:
+        population = _population(study, place)
+        check_population(population, books)
+        traces, left_out = read_traces(_trace_files(study["traces"], place), rulebooks)
+    except PopulationError as problem:
+        raise Refused("bad_population", problem=str(problem)[:PROBLEM_CHARACTERS_MAX]) from problem
+    except UnknownBehaviour as problem:
+        raise Refused("bad_trace", problem=str(problem), known=list(problem.known)) from problem
+    except UnreadableFile as problem:
+        words = str(problem).replace(f"{place}/", "")
+        raise Refused("bad_trace", problem=words[:PROBLEM_CHARACTERS_MAX]) from problem
+    start = date.fromisoformat(study["start"]) if study["start"] is not None else None
+    population, told = peopled(population, traces, rulebooks, study["users"], study["days"], start)
+    asked = {
+        "users": population.users,
+        "days": population.days,
+        "user_days": population.users * population.days,
+    }
+    if any(asked[name] > study["limits"][f"{name}_max"] for name in asked):
+        raise Refused("too_costly", **asked, **study["limits"])
+    return population, traces, [*left_out, *told]
+
+
+def _trace_files(sent: Sequence[Mapping[str, Any]], place: Path) -> Iterator[TraceFile]:
+    """The traces that were sent, as files named by their place and format: trace-1-fitbit.csv."""
+    from engine.workbench.asked import TraceFile
+
+    for number, one in enumerate(sent, 1):
+        file = place / f"trace-{number}-{one['format']}.csv"
+        file.write_text(one["text"], encoding="utf-8", newline="")
+        yield TraceFile(one["format"], file, one["behaviour"])
 
 
 def _population(study: Mapping[str, Any], place: Path) -> Population:
@@ -131,8 +184,22 @@ def _population(study: Mapping[str, Any], place: Path) -> Population:
     if study["population_file"] is not None:
         file = place / "population.yaml"
         file.write_text(study["population_file"], encoding="utf-8")
-    population, _ = read_population(file)
-    return population.model_copy(update={"users": study["users"], "days": study["days"]})
+    return read_population(file)[0]
+
+
+def _replay(study: Mapping[str, Any], book: RuleBook, tell: Tell) -> Made:
+    """The real users once more: what happened beside what it comes to under the rulebook. Raises Refused."""
+    from engine.simulate.comparing import differences
+    from engine.simulate.replay import TooLarge
+    from engine.simulate.trials import beside_real_users, real_users
+
+    [named] = study["rulebooks"]
+    try:
+        read, days = _from_database(study, lambda view, steps: real_users(view, book, steps), tell)
+    except TooLarge as problem:
+        raise Refused("too_costly", reason=str(problem)) from problem
+    runs, about = beside_real_users(read, days, named["name"], book, study["seed"])
+    return runs, about, differences(runs[:1], runs[1:])
 
 
 def _steps(total: int, tell: Tell) -> Callable[[int], None]:
@@ -151,40 +218,41 @@ def _steps(total: int, tell: Tell) -> Callable[[int], None]:
 
 def _report(study: Mapping[str, Any], tell: Tell) -> Made:
     from engine.rulebook import RulebookError, load_rulebook
-    from engine.simulate.journal import EmptyDatabase
-    from engine.simulate.trials import about_report
-    from engine.store.database import DatabaseAway
+    from engine.simulate.between import Between
+    from engine.simulate.trials import about_report, reported
 
     with tempfile.TemporaryDirectory(prefix="saxaul-study-") as place:
         try:
             book = load_rulebook(laid_out(study["files"], Path(place, "rules"), study["folder"]))
         except RulebookError as problem:
             raise Refused("rulebook_broken", problems=_told(problem)) from problem
+    between = Between(date.fromisoformat(study["first"]), date.fromisoformat(study["last"]))
+    arms = _from_database(
+        study, lambda view, steps: reported(view, book, study["by_rules"], between, steps), tell
+    )
+    return arms, about_report(arms), []
+
+
+def _from_database(study: Mapping[str, Any], read: Callable[[Reader, Steps], Awaitable[T]], tell: Tell) -> T:
+    """What is read of the engine's database on one snapshot. Raises Refused."""
+    from engine.simulate.journal import EmptyDatabase
+    from engine.store.database import DatabaseAway
+
     try:
-        arms = asyncio.run(_arms(study, book, tell))
+        return asyncio.run(_on_snapshot(study["database_url"], read, tell))
     except EmptyDatabase as problem:
         raise Refused("nothing_to_report", problem=str(problem)) from problem
     except DatabaseAway as problem:
         raise Refused("unavailable") from problem
-    return arms, about_report(arms), []
 
 
-async def _arms(study: Mapping[str, Any], book: Any, tell: Tell) -> list[Figures]:
-    from engine.simulate.between import Between
-    from engine.simulate.trials import reported
+async def _on_snapshot(url: str, read: Callable[[Reader, Steps], Awaitable[T]], tell: Tell) -> T:
     from engine.store.opening import open_database
 
-    first, last = (date.fromisoformat(study[one]) if study[one] else None for one in ("first", "last"))
-    db = await open_database(study["database_url"], 1)
+    db = await open_database(url, 1)
     try:
         async with db.snapshot() as view:
-            return await reported(
-                view,
-                book,
-                study["by_rules"],
-                Between(first, last),
-                lambda what, done, total: tell({"done": done, "total": total}),
-            )
+            return await read(view, lambda what, done, total: tell({"done": done, "total": total}))
     finally:
         await db.close()
 

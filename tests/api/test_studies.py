@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from tests.api.conftest import Api, new_key, walk
 from tests.api.test_rules import changed, served
 from tests.cli.conftest import run_saxaul
 
+SAMPLES = Path(__file__).parents[2] / "docs/samples"
 SMALL = {"users": 20, "days": 5, "runs": 1}
 
 
@@ -103,6 +105,126 @@ async def test_the_same_seed_gives_what_the_command_line_gives(desk: Api) -> Non
     assert mine == shown.check().json["tables"]["summary"]
 
 
+async def test_traces_are_run_as_on_the_command_line(desk: Api, tmp_path: Path) -> None:
+    """Steps of two people, rentals and a charging session: the same summary as the command line's, to the gram."""
+    steps = (SAMPLES / "fitbit.csv").read_text()
+    rides = "Starttime,Tripduration\n" + "".join(f"3/{day}/2026 8:{day},900\n" for day in range(10, 24))
+    rides += "3/x/2026 8:00,900\n"
+    (tmp_path / "rides.csv").write_text(rides)
+    traces = [{"format": "fitbit", "text": steps}, {"format": "bike", "text": rides}]
+    answer = await begun(desk, traces=traces, users=30, days=12)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["asked"]["traces"] == ["fitbit", "bike"]
+    assert answer.json()["asked"]["population"] == "traced"
+    told = await ended(desk, answer.json())
+    assert told["state"] == "done" and told["total"] == 30 * 12, told
+    mine = (await desk.operator("GET", told["tables"])).json()
+    options = ("--trace", f"fitbit={SAMPLES / 'fitbit.csv'}", "--trace", f"bike={tmp_path / 'rides.csv'}")
+    shown = await asyncio.to_thread(
+        run_saxaul, "rules", "simulate", *options, "--users", 30, "--days", 12, "--json"
+    )
+    assert mine["tables"]["summary"] == shown.check().json["tables"]["summary"]
+    assert any("trace-2-bike.csv: 1 lines left out; line 16" in line for line in mine["about"])
+
+    told = await ended(desk, (await begun(desk, traces=traces[:1])).json())
+    [users] = [row["value"] for row in await summary(desk, told) if row["measure"] == "users"]
+    assert users == len({line.split(",")[0] for line in steps.splitlines()[1:]})  # each subject once
+
+
+async def summary(api: Api, told: dict[str, Any]) -> list[dict[str, Any]]:
+    return (await api.operator("GET", told["tables"])).json()["tables"]["summary"]
+
+
+@pytest.mark.parametrize(
+    ("trace", "words"),
+    [
+        ({"format": "fitbit", "text": "a,b\n1,2\n"}, "trace-1-fitbit.csv"),
+        ({"format": "bike", "text": "Starttime,Tripduration\n"}, "no usable row"),
+        ({"format": "bike", "text": "\x00" * 100}, "trace-1-bike.csv"),
+        (
+            {"format": "ev", "text": "userId,kwhTotal,ended\n1,NaN,0014-11-18 17:11:04\n"},
+            "not a plain number",
+        ),
+        (
+            {"format": "ev", "text": "userId,kwhTotal,ended\n1,2,2024-11-18\n", "behaviour": "flying"},
+            "flying",
+        ),
+    ],
+)
+async def test_what_is_wrong_in_a_trace_is_told(desk: Api, trace: dict[str, Any], words: str) -> None:
+    told = await ended(desk, (await begun(desk, traces=[trace])).json())
+    assert told["state"] == "failed" and told["problem"]["code"] == "bad_trace", told
+    assert words in json.dumps(told["problem"]) and "/tmp" not in json.dumps(told)
+
+
+async def test_a_trace_that_asks_for_too_much_is_refused(desk: Api) -> None:
+    """Its size is known when it has been read: a charger used in 1914 makes a century of days."""
+    rows = "1,2,1914-11-18 17:11:04\n2,2,2026-11-18 17:11:04\n"
+    told = await ended(
+        desk, (await begun(desk, traces=[{"format": "ev", "text": "userId,kwhTotal,ended\n" + rows}])).json()
+    )
+    assert told["problem"]["code"] == "too_costly" and told["problem"]["days"] > 40_000, told
+
+
+async def test_real_users_are_run_again_beside_what_happened(api: Api) -> None:
+    """Under the rulebook in force and under a changed one that is sent: forecast beside actual."""
+    user = await api.open_account(province="CN-BJ")
+    await api.add_source()
+    await api.link(user, "sub-1")
+    [accepted] = (await api.report(walk("walk-1"))).json()["results"]
+    files = packed(shipped_rules())
+    walking = "behaviours/green-travel/walking.yaml"
+    cap = "\ncaps:\n  day_g:\n"
+    lower = "    2026-11-24: {value: 40, confidence: assumed, references: [saxaul-notes], because: A trial.}\n"
+    assert files[walking].count(cap) == 1
+    files[walking] = files[walking].replace(cap, cap + lower)
+    results = {}
+    for name, body in (("same", {}), ("changed", {"rulebooks": [{"files": files}]})):
+        answer = await begun(api, from_journal=True, **body)
+        assert answer.status_code == 202, answer.text
+        told = await ended(api, answer.json())
+        assert told["state"] == "done" and told["asked"]["from_journal"], told
+        tables = (await api.operator("GET", told["tables"])).json()["tables"]
+        [row] = [row for row in tables["difference"] if row["measure"] == "issued_g"]
+        results[name] = row["a"], row["b"]
+    issued = accepted["energy_g"]
+    assert results["same"] == (issued, issued)
+    assert results["changed"] == (issued, 40)
+    await api.parts.studies.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"users": 5},
+        {"days": 5},
+        {"runs": 2},
+        {"start_on": "2026-01-01"},
+        {"population": "city-and-town"},
+        {"population_file": "x"},
+        {"traces": [{"format": "ev", "text": "x"}]},
+        {"rulebooks": [{}, {"edition": 1}]},
+    ],
+)
+async def test_real_users_bring_their_own(desk: Api, body: dict[str, Any]) -> None:
+    answer = await begun(desk, from_journal=True, **body)
+    assert answer.status_code in (404, 422) and answer.json()["code"] in ("invalid", "unknown_edition")
+    assert desk.parts.studies.all("simulation") == []
+
+
+async def test_a_broken_rulebook_never_meets_the_databases_password(desk: Api) -> None:
+    files = packed(shipped_rules()) | {"game.yaml": "zone: [\n"}
+    answer = await begun(desk, from_journal=True, rulebooks=[{"files": files}])
+    assert (answer.status_code, answer.json()["code"]) == (422, "rulebook_broken"), answer.text
+    assert answer.json()["problems"][0]["file"] == "game.yaml"
+    assert desk.parts.studies.all("simulation") == []
+
+
+async def test_nobody_has_done_anything_yet(desk: Api) -> None:
+    told = await ended(desk, (await begun(desk, from_journal=True)).json())
+    assert told["problem"]["code"] == "nothing_to_report", told
+
+
 async def test_a_report_reads_the_days_asked_for(api: Api) -> None:
     user = await api.open_account(province="CN-BJ")
     await api.add_source()
@@ -146,6 +268,10 @@ async def test_a_report_reads_the_days_asked_for(api: Api) -> None:
         ({"rulebooks": [{"edition": 1, "files": {"game.yaml": "x"}}]}, "invalid"),
         ({"rulebooks": [{"files": {"../x.yaml": "id: x"}}]}, "invalid"),
         ({"processes": 64}, "invalid"),
+        ({"traces": [{"format": "horse", "text": "x"}]}, "invalid"),
+        ({"traces": [{"format": "ev", "text": ""}]}, "invalid"),
+        ({"traces": [{"format": "ev", "text": "x"}] * 7}, "invalid"),
+        ({"traces": [{"format": "ev", "text": "x", "path": "/etc/passwd"}]}, "invalid"),
     ],
 )
 async def test_hostile_wishes_are_refused_before_any_work(desk: Api, body: dict[str, Any], code: str) -> None:
@@ -290,6 +416,8 @@ async def test_a_child_ends_with_its_parent() -> None:
         "folder": None,
         "population": "city-and-town",
         "population_file": None,
+        "traces": [],
+        "limits": {"users_max": 5_000, "days_max": 300, "user_days_max": 1_500_000},
         "start": None,
         "users": 5_000,
         "days": 300,
