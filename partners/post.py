@@ -20,7 +20,7 @@ from engine.store.database import Database, DatabaseAway
 from partners.adapters.files.codes import codes_in_subject, mail_named
 from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
 from partners.adapters.files.folder import DONE as DONE_ROOM
-from partners.adapters.files.folder import ERRORS, DropFolder
+from partners.adapters.files.folder import ERRORS
 from partners.adapters.files.letters import Line, reply_text
 from partners.adapters.files.mailbox import (
     AUTOMATIC,
@@ -35,6 +35,7 @@ from partners.adapters.files.mailbox import (
 from partners.adapters.files.mails import Answered, File, answer_subject, mail
 from partners.adapters.files.names import Names
 from partners.adapters.files.received import MAIL_BYTES_MAX, ReceivedMail, is_authentic, open_mail
+from partners.adapters.files.shared import OpenFolder, SharedFolder, shared_folder
 from partners.adapters.files.sheets import planting_file
 from partners.adapters.files.smtp import send
 from partners.core.commands import HoldOrder
@@ -200,23 +201,28 @@ class MailPost:
 class FolderPost:
     """Shared folders: each file in an inbox moves to done/ or errors/, with a letter beside it."""
 
-    partners: Sequence[FilesPartner]
+    folders: Sequence[tuple[FilesPartner, SharedFolder]]
     intake: Intake
     names: Callable[[], Names]
+
+    @classmethod
+    def of(cls, config: FilesConfig, intake: Intake, names: Callable[[], Names]) -> FolderPost:
+        """The post of all partners with a folder, here or on an SFTP server."""
+        shared = [(partner, shared_folder(partner)) for partner in config.partners.values()]
+        return cls([(partner, folder) for partner, folder in shared if folder is not None], intake, names)
 
     async def run(self) -> int:
         """Visit the folders; returns how many files were put away."""
         done = 0
-        for partner in self.partners:
+        for partner, shared in self.folders:
             try:
-                done += await self._visit(partner)
+                async with shared.opened() as folder:
+                    done += await self._visit(partner, folder)
             except OSError as problem:
-                log.warning("folder of %s: %s", partner.id, problem)
+                log.warning("folder of %s: %s", partner.id, str(problem) or type(problem).__name__)
         return done
 
-    async def _visit(self, partner: FilesPartner) -> int:
-        assert partner.folder is not None
-        folder = DropFolder(partner.folder)
+    async def _visit(self, partner: FilesPartner, folder: OpenFolder) -> int:
         waiting = await folder.waiting()
         photos: Mapping[str, str] = await folder.photos() if waiting else {}
         done = 0
@@ -243,7 +249,7 @@ class FolderPost:
         way = f"{name}\n{hashlib.sha256(content).hexdigest()}"
         return await self.intake.take(Came(partner, name, content, way, photos))
 
-    async def _tell(self, partner: FilesPartner, folder: DropFolder, name: str, taken: Taken) -> None:
+    async def _tell(self, partner: FilesPartner, folder: OpenFolder, name: str, taken: Taken) -> None:
         """The letter first, the move last: what is cut short is done again."""
         is_done = taken.is_clean and bool(taken.table)
         room = DONE_ROOM if is_done else ERRORS
@@ -276,7 +282,7 @@ def post_jobs(
     post = MailPost.of(config, intake, submit_all, names, now_ms)
     if post is not None:
         jobs.append(Job("mail_received", post.account.every_s, post.run))
-    shared = [partner for partner in config.partners.values() if partner.folder is not None]
-    if shared:
-        jobs.append(Job("folders_read", folders_every_s, FolderPost(shared, intake, names).run))
+    folders = FolderPost.of(config, intake, names)
+    if folders.folders:
+        jobs.append(Job("folders_read", folders_every_s, folders.run))
     return jobs

@@ -122,7 +122,7 @@ def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[Partn
             PartnerSettings(
                 partner.id,
                 "files",
-                partner.to[0] if partner.to else str(partner.folder),
+                partner.address,
                 partner.keys,
                 {"is_live": partner.is_live},
                 make=_files_adapter(partner, config.mail, names),

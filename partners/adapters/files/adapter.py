@@ -14,10 +14,11 @@ from engine.core.numbers import order_number
 from partners.adapters.files import letters
 from partners.adapters.files.codes import message_id, subject_mark
 from partners.adapters.files.config import FilesPartner, MailAccount
-from partners.adapters.files.folder import ORDERS, DropFolder
+from partners.adapters.files.folder import ORDERS
 from partners.adapters.files.mailbox import Mailbox, MailboxAway
 from partners.adapters.files.mails import Answered, File, mail
 from partners.adapters.files.names import Names
+from partners.adapters.files.shared import SharedFolder, shared_folder
 from partners.adapters.files.sheets import order_file
 from partners.adapters.files.smtp import send
 from partners.port import About, Answer, Capabilities, Inbound, OrderSheet
@@ -35,6 +36,7 @@ class FilesAdapter:
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._partner = partner
+        self._folder = shared_folder(partner)
         self._account = account
         self._capabilities = capabilities
         self._names = names
@@ -94,9 +96,10 @@ class FilesAdapter:
         return Answer("absent", "no copy so far")
 
     async def _laid_down(self, order: int) -> Answer:
-        assert self._partner.folder is not None
+        assert self._folder is not None
         try:
-            is_there = await DropFolder(self._partner.folder).has(ORDERS, _letter_name(order, "submit"))
+            async with self._folder.opened() as folder:
+                is_there = await folder.has(ORDERS, _letter_name(order, "submit"))
         except OSError as problem:
             return Answer("failed", f"folder: {type(problem).__name__}")
         return Answer("done", "it lies in the folder") if is_there else Answer("absent", "not in the folder")
@@ -111,9 +114,9 @@ class FilesAdapter:
     async def _send(
         self, kind: str, order: int, key: str, subject: str, text: str, files: Sequence[File]
     ) -> Answer:
-        if self._partner.folder is not None:
+        if self._folder is not None:
             try:
-                await _lay_down(DropFolder(self._partner.folder), _letter_name(order, kind), text, files)
+                await _lay_down(self._folder, _letter_name(order, kind), text, files)
             except OSError as problem:
                 return Answer("failed", f"folder: {type(problem).__name__}")
         if not self._partner.to:
@@ -151,7 +154,8 @@ def _letter_name(order: int, kind: str) -> str:
     return f"{order_number(order)}-{kind}.txt"
 
 
-async def _lay_down(folder: DropFolder, name: str, text: str, files: Sequence[File]) -> None:
-    for file in files:
-        await folder.write(ORDERS, file.name, file.content)
-    await folder.write(ORDERS, name, text.encode())
+async def _lay_down(shared: SharedFolder, name: str, text: str, files: Sequence[File]) -> None:
+    async with shared.opened() as folder:
+        for file in files:
+            await folder.write(ORDERS, file.name, file.content)
+        await folder.write(ORDERS, name, text.encode())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-SECRET_FILE_BYTES_MAX = 4096
+SECRET_FILE_BYTES_MAX = 8192
 
 
 class ConfigError(Exception):
@@ -70,6 +70,28 @@ class MailAccount(_Strict):
         return self.address.rpartition("@")[2]
 
 
+class SftpServer(_Strict):
+    """Where a partner's folder lies on an SFTP server. `known_hosts`: a file with the server's key, as ssh keeps it."""
+
+    host: str = Field(min_length=1, max_length=253)
+    port: int = Field(22, ge=1, le=65535)
+    user: str = Field(min_length=1, max_length=100)
+    path: str = Field(".", min_length=1, max_length=1000)
+    key_file: Path | None = None
+    password_file: Path | None = None
+    known_hosts: Path
+    timeout_s: float = Field(20.0, gt=0, le=300)
+    key: SecretStr = SecretStr("")
+    password: SecretStr = SecretStr("")
+    hosts: str = Field("", repr=False)
+
+    @model_validator(mode="after")
+    def _check(self) -> SftpServer:
+        if (self.key_file is None) == (self.password_file is None):
+            raise ValueError("either key_file or password_file")
+        return self
+
+
 class FilesPartner(_Strict):
     """A partner who works by files. `senders`: the only addresses from which its files are taken."""
 
@@ -78,6 +100,7 @@ class FilesPartner(_Strict):
     to: tuple[Address, ...] = ()
     senders: tuple[Address, ...] = ()
     folder: Path | None = None
+    sftp: SftpServer | None = None
     form: Literal["xlsx", "csv"] = "xlsx"
     key_file: Path
     is_live: bool = True
@@ -85,11 +108,29 @@ class FilesPartner(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> FilesPartner:
-        if not self.to and self.folder is None:
+        if not self.to and not self.shares_folder:
             raise ValueError("a partner needs an address (to) or a folder")
+        if self.folder is not None and self.sftp is not None:
+            raise ValueError("a folder here or on an SFTP server (sftp), not both")
         if self.to and not self.senders:
             raise ValueError("a partner who is written to needs the addresses that it answers from (senders)")
         return self
+
+    @property
+    def shares_folder(self) -> bool:
+        """Whether there is a folder that both sides read and write."""
+        return self.folder is not None or self.sftp is not None
+
+    @property
+    def address(self) -> str:
+        """Where orders go, for people to read."""
+        if self.to:
+            return self.to[0]
+        return (
+            str(self.folder)
+            if self.sftp is None
+            else f"sftp://{self.sftp.host}:{self.sftp.port}/{self.sftp.path}"
+        )
 
 
 class FilesConfig(_Strict):
@@ -127,7 +168,13 @@ def read_config(path: Path) -> FilesConfig:
     except TypeError as problem:
         raise ConfigError(f"{path}: {problem}") from None
     partners = {
-        name: partner.model_copy(update={"id": name, "keys": _keys(path, partner.key_file)})
+        name: partner.model_copy(
+            update={
+                "id": name,
+                "keys": _keys(path, partner.key_file),
+                "sftp": _with_secrets(path, partner.sftp),
+            }
+        )
         for name, partner in config.partners.items()
     }
     return config.model_copy(update={"mail": _with_passwords(path, config.mail), "partners": partners})
@@ -142,6 +189,17 @@ def _with_passwords(path: Path, mail: MailAccount | None) -> MailAccount | None:
             password = SecretStr(_secret(path, server.password_file))
             servers[name] = server.model_copy(update={"password": password})
     return mail.model_copy(update=servers)
+
+
+def _with_secrets(path: Path, server: SftpServer | None) -> SftpServer | None:
+    if server is None:
+        return None
+    secrets = {
+        name: SecretStr(_secret(path, file) + "\n" * (name == "key"))
+        for name, file in (("key", server.key_file), ("password", server.password_file))
+        if file is not None
+    }
+    return server.model_copy(update={**secrets, "hosts": _secret(path, server.known_hosts)})
 
 
 def _keys(path: Path, file: Path) -> tuple[str, ...]:

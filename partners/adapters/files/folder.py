@@ -1,4 +1,4 @@
-"""A folder that a partner shares with us, for instance through an SFTP server: `inbox/` is theirs to fill; files that
+"""A folder of this machine that a partner shares with us: `inbox/` is theirs to fill; files that
 are dealt with go to `done/` or, with what is wrong, to `errors/`; order sheets lie in `orders/`.
 
 Whoever fills the folder chooses names and may place links, so only plain files are opened and names are only names.
@@ -11,8 +11,8 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,9 @@ SETTLED_S = 3.0
 FILES_PER_VISIT_MAX = 20
 ENTRIES_MAX = 2_000
 PHOTO_BYTES_MAX = 25 * 1024 * 1024
+TABLES = (".xlsx", ".csv", ".tsv", ".txt", ".xls", ".xlsm", ".xlsb", ".ods", ".et")
+PHOTOS = (".jpg", ".jpeg", ".png", ".heic", ".webp")
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".lock")
-_TABLES = (".xlsx", ".csv", ".tsv", ".txt", ".xls", ".xlsm", ".xlsb", ".ods", ".et")
-_PHOTOS = (".jpg", ".jpeg", ".png", ".heic", ".webp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,25 @@ class Dropped:
     content: bytes | None
 
 
+def is_ready(name: str) -> bool:
+    """Whether the name is one alone, and of a file that nobody is writing or has open."""
+    lower = name.casefold()
+    return (
+        not set(name) & set("/\\\0") and not lower.startswith((".", "~$")) and not lower.endswith(_UNFINISHED)
+    )
+
+
 class DropFolder:
     """One partner's folder. What the file system refuses is raised as OSError."""
 
     def __init__(self, path: Path, settled_s: float = SETTLED_S) -> None:
         self._path = path
         self._settled_s = settled_s
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[DropFolder]:
+        """The folder, which needs no opening."""
+        yield self
 
     async def waiting(self) -> list[Dropped]:
         """Tables that have come to rest in the inbox, by name."""
@@ -67,7 +80,7 @@ class DropFolder:
 
     def _waiting(self) -> Iterator[Dropped]:
         found = 0
-        for name in self._names(_TABLES):
+        for name in self._names(TABLES):
             if found >= FILES_PER_VISIT_MAX:
                 return
             content = self._read(name, FILE_BYTES_MAX)
@@ -77,7 +90,7 @@ class DropFolder:
 
     def _photos(self) -> dict[str, str]:
         found: dict[str, str] = {}
-        for name in self._names(_PHOTOS):
+        for name in self._names(PHOTOS):
             content = self._read(name, PHOTO_BYTES_MAX)
             if content is not None and len(content) <= PHOTO_BYTES_MAX:
                 found[name.casefold()] = hashlib.sha256(content).hexdigest()
@@ -88,9 +101,7 @@ class DropFolder:
         try:
             with os.scandir(self._path / INBOX) as entries:
                 for entry in entries:
-                    lower = entry.name.casefold()
-                    is_ready = not lower.startswith((".", "~$")) and not lower.endswith(_UNFINISHED)
-                    if is_ready and lower.endswith(endings):
+                    if is_ready(entry.name) and entry.name.casefold().endswith(endings):
                         names.append(entry.name)
                     if len(names) >= ENTRIES_MAX:
                         break

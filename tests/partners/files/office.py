@@ -106,5 +106,4 @@ async def open_office(path: Path, url: str, host: MailHost | None = None) -> Asy
     async with open_bench(url, settings, THEIRS) as bench:
         intake = Intake(bench.writer.submit_all, bench.db, lambda: names, bench.clock.now_ms)
         mail = MailPost.of(config, intake, bench.writer.submit_all, lambda: names, bench.clock.now_ms)
-        shared = [partner for partner in config.partners.values() if partner.folder is not None]
-        yield Office(bench, config, intake, mail, FolderPost(shared, intake, lambda: names), host)
+        yield Office(bench, config, intake, mail, FolderPost.of(config, intake, lambda: names), host)

@@ -33,7 +33,9 @@ def partner_files(
     lines += [f"[partners.{PARTNER}]", 'key_file = "key"']
     if host is not None:
         partner = {"to": f'["{host.address("ngo")}"]', "senders": f'["{host.address("ngo")}"]', **partner}
+    sftp = partner.pop("sftp", "")
     lines += [f"{name} = {value}" for name, value in partner.items()]
+    lines += [f"[partners.{PARTNER}.sftp]", sftp] if sftp else []
     path = place / "partners.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
