@@ -18,6 +18,7 @@ from engine.cli import (
     serving,
     simulating,
     workbench,
+    year,
 )
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
@@ -98,6 +99,7 @@ planting.command("sheet")(orders.orders_sheet)
 planting.command("import")(orders.orders_import)
 planting.command("review")(orders.orders_review)
 planting.command("evidence")(evidence.orders_evidence)
+planting.command("year")(year.year)
 app.add_typer(planting, name="orders")
 app.command()(doctor.version)
 

@@ -20,7 +20,7 @@ from partners.year.tally import Stood, Tally
 from partners.year.world import World
 
 ACCOUNTS = ("held", "committed", "payable", "paid", "owed", "lost")
-FINDINGS_TOLD_MAX = 200
+FINDINGS_TOLD_MAX = 20  # of one kind
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,8 +44,9 @@ class Books:
             self.tell(f"{what}: expected {expected}, found {found}")
 
     def tell(self, finding: str) -> None:
-        """One finding; a great many of them say no more than a few."""
-        if len(self.findings) < FINDINGS_TOLD_MAX:
+        """One finding; a great many of one kind say no more than a few."""
+        kind = finding.partition(" ")[0]
+        if sum(known.startswith(f"{kind} ") for known in self.findings) < FINDINGS_TOLD_MAX:
             self.findings.append(finding)
 
     def told(self) -> dict[str, Any]:
@@ -79,7 +80,9 @@ async def audit_books(world: World, progress: Progress) -> Books:
 async def _money(view: Reader, books: Books) -> None:
     """Double entry by currency, each fund by its entries, each order within what was committed to it."""
     funds: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    left_funder: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by currency: funder → out of its fund
+    left_funder: defaultdict[str, Counter[str]] = defaultdict(
+        Counter
+    )  # by currency: funder → out of its fund
     totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
     funder_of = dict(await view.fetch("SELECT id, funder FROM commitments"))
     committed: Counter[int] = Counter()
@@ -112,7 +115,9 @@ async def _entries(view: Reader) -> AsyncIterator[tuple[Any, ...]]:
     """Every entry, some thousands at a time."""
     after = ""
     columns = "id, fund_id, order_id, commitment_id, kind, debit, credit, currency, amount_minor"
-    while rows := await view.fetch(f"SELECT {columns} FROM budget_entries WHERE id > ? ORDER BY id LIMIT 5000", after):
+    while rows := await view.fetch(
+        f"SELECT {columns} FROM budget_entries WHERE id > ? ORDER BY id LIMIT 5000", after
+    ):
         for row in rows:
             yield row[1:]
         after = rows[-1][0]
@@ -138,14 +143,18 @@ async def _funds(
             books.expect(f"fund {name}, cost", backed, cost)
         else:
             books.expect(f"fund {name}, exchanged {currency}", cost, by_entries[f"exchange {currency}"])
-            books.expect(f"fund {name}, exchanged {price_currency}", -backed, by_entries[f"exchange {price_currency}"])
+            books.expect(
+                f"fund {name}, exchanged {price_currency}", -backed, by_entries[f"exchange {price_currency}"]
+            )
             _at_rate(books, name, cost, backed, Fraction(json.loads(rate)["rate"]))
         with_partners[currency][partner] += balances[0] + cost
     for name in funds:
         books.tell(f"fund {name}: expected a row, found entries alone")
     for currency in sorted({*with_partners, *left_funder}):
         partners, funders = with_partners[currency], left_funder[currency]
-        books.expect(f"{currency}: partners' sums and funders' sums", sum(partners.values()), sum(funders.values()))
+        books.expect(
+            f"{currency}: partners' sums and funders' sums", sum(partners.values()), sum(funders.values())
+        )
         books.by_partner[currency] = dict(sorted(partners.items()))
         books.by_funder[currency] = dict(sorted(funders.items()))
 
@@ -159,7 +168,9 @@ def _at_rate(books: Books, name: str, cost: int, backed: int, rate: Fraction) ->
 
 async def _paid(view: Reader, books: Books, released: Counter[int]) -> None:
     """Bills that were paid, order by order, are the money that was released."""
-    rows = await view.fetch("SELECT order_id, sum(net_minor + tax_minor) FROM invoices WHERE state = 'paid' GROUP BY order_id")
+    rows = await view.fetch(
+        "SELECT order_id, sum(net_minor + tax_minor) FROM invoices WHERE state = 'paid' GROUP BY order_id"
+    )
     by_bills = {order: int(amount) for order, amount in rows}
     for order in sorted({*by_bills, *(order for order, amount in released.items() if amount)}):
         books.expect(f"order {order}, paid bills", released[order], by_bills.get(order, 0))
@@ -238,10 +249,14 @@ async def _counters(view: Reader, tally: Tally, books: Books) -> None:
 
 def _recount(tally: Tally, programme: str) -> dict[str, int | None]:
     """pledged, funded, planted, written down and alive of a programme, from events."""
-    pledged = [unit for unit, name in tally.pledged.items() if name == programme and unit not in tally.withdrawn]
+    pledged = [
+        unit for unit, name in tally.pledged.items() if name == programme and unit not in tally.withdrawn
+    ]
     of_children = set(tally.children)
     firsts = {
-        name: one for name, one in tally.batches.items() if one.programme == programme and one.order not in of_children
+        name: one
+        for name, one in tally.batches.items()
+        if one.programme == programme and one.order not in of_children
     }
     ours = {name: one.verified * one.share_pct // 100 for name, one in firsts.items()}
     left = {name: _left(tally, name, one) for name, one in firsts.items()}

@@ -32,13 +32,17 @@ async def bill(world: World) -> None:
         left[order] = left.get(order, int(committed)) - amount
         number = f"{order}-{milestone}-{bills + 1}"
         lines = (("planting", amount),)
-        commands.append(ac.RecordInvoice(None, f"partner:{partner}", order, milestone, number, lines, 0, due_on))
+        commands.append(
+            ac.RecordInvoice(None, f"partner:{partner}", order, milestone, number, lines, 0, due_on)
+        )
     await world.all(commands)
 
 
 async def pay(world: World) -> None:
     """We pay bills, or send some of them back once."""
-    rows = await world.rows("SELECT id, order_id, received_at, invoice_no FROM invoices WHERE state = 'received'")
+    rows = await world.rows(
+        "SELECT id, order_id, received_at, invoice_no FROM invoices WHERE state = 'received'"
+    )
     commands: list[Any] = []
     staff = world.scenario.staff
     for name, order, received_at, number in sorted(rows):
@@ -59,4 +63,6 @@ async def repay(world: World) -> None:
         " WHERE f.owed_minor > 0 AND o.fact_at <= ? GROUP BY f.order_id ORDER BY f.order_id",
         before_at,
     )
-    await world.all([ac.RecordRepayment(None, OPERATOR, order, int(owed), "as agreed") for order, owed in rows])
+    await world.all(
+        [ac.RecordRepayment(None, OPERATOR, order, int(owed), "as agreed") for order, owed in rows]
+    )

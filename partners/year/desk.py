@@ -166,8 +166,10 @@ class Desk:
         planter = self.planter
         planted = [trees - trees * draws.randint(0, planter.short_pct) // 100 for trees in quantities]
         if hits(draws, planter.over_pct):
-            planted = [trees * (100 + planter.tolerance_pct) // 100 + draws.randint(1, 9) for trees in quantities]
-        parts = min(planter.reports, min(planted))
+            planted = [
+                trees * (100 + planter.tolerance_pct) // 100 + draws.randint(1, 9) for trees in quantities
+            ]
+        parts = min(planter.reports, *planted)
         begins_at = max(sheet.season_opens_at, self._clock.now_ms())
         left_d = max(1, (sheet.season_closes_at - begins_at) // DAY_MS - SPAN_D)
         first_d = draws.randint(0, max(0, left_d // 2))
@@ -210,7 +212,9 @@ class Desk:
                 shown.site,
                 (
                     *shown.evidence,
-                    EvidenceShown(hashlib.sha256(f"{order}/{shown.report_no}/{held.extra}".encode()).hexdigest()),
+                    EvidenceShown(
+                        hashlib.sha256(f"{order}/{shown.report_no}/{held.extra}".encode()).hexdigest()
+                    ),
                 ),
                 line_no=shown.line_no,
             )
@@ -246,9 +250,15 @@ class Desk:
     def _report(self, order: int, held: Held) -> PartnerReport:
         planter, sheet, said = self.planter, held.sheet, held.said
         is_one = len(sheet.lines) == 1
-        lines = () if is_one else tuple(
-            LineSaid(line.line_no, trees, line.quantity, line.species, line.unit_price_minor, line.currency)
-            for line, trees in zip(sheet.lines, held.accepted, strict=True)
+        lines = (
+            ()
+            if is_one
+            else tuple(
+                LineSaid(
+                    line.line_no, trees, line.quantity, line.species, line.unit_price_minor, line.currency
+                )
+                for line, trees in zip(sheet.lines, held.accepted, strict=True)
+            )
         )
         return PartnerReport(
             order=order,

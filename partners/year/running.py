@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from engine.core import commands as game
-from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS, local_instant
+from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS, local_day, local_instant
 from engine.relay import Claimed
 from partners import jobs
 from partners.core import commands as c
@@ -24,8 +24,7 @@ from partners.year.tally import Month
 from partners.year.world import World, day_of, is_refusal, open_world, quotas, trees_of
 
 YEAR_D = 365
-MONTHS_MAX = 60
-MORNING_MS, NOON_MS = 8 * HOUR_MS, 12 * HOUR_MS
+MORNING_MS = 8 * HOUR_MS
 LEASE_MS = 60 * SECOND_MS
 RELAY_ROUNDS_MAX = 200
 CHOICES = ("wait", "energy_back")
@@ -59,18 +58,24 @@ async def run_year(
     trees: int,
     seed: int,
     months: int = 12,
+    stride_d: int = 1,
     progress: Progress = lambda what, done, of: None,
 ) -> YearFigures:
-    """Play the scenario on an empty database and audit what is left. Raises YearProblem, DatabaseAway."""
+    """Play the scenario on an empty database and audit what is left. Raises YearProblem, DatabaseAway.
+
+    `stride_d`: everybody works only every so many days, for a short run.
+    """
     begun = perf_counter()
     days = YEAR_D * months // 12
     took: Counter[str] = Counter()
     progress("accounts and records", 0, 1)
     async with open_world(scenario, url, trees, seed) as world:
         plan = _redemptions(world)
-        for number in range(days):
-            await _day(world, number, next(plan, []), took)
-            progress("days", number + 1, days)
+        for number in range(0, days, stride_d):
+            passed = range(number, min(days, number + stride_d))
+            redeemed = [wish for _ in passed for wish in next(plan, [])]
+            await _day(world, passed, redeemed, took)
+            progress("days", passed.stop, days)
         await seal_audit(world.writer, world.db)
         books = await audit_books(world, progress)
         states = await world.rows("SELECT state, count(*) FROM tree_units GROUP BY state")
@@ -91,14 +96,15 @@ async def run_year(
         )
 
 
-async def _day(world: World, number: int, redeemed: list[Any], took: Counter[str]) -> None:
-    """One day, always in the same order: what one step commits the next one finds."""
-    start_at = local_instant(day_of(world.scenario, number), 0, "UTC")
+async def _day(world: World, passed: range, redeemed: list[Any], took: Counter[str]) -> None:
+    """The last of the days that passed, always in the same order: what one step commits the next one finds."""
+    start_at = local_instant(day_of(world.scenario, passed[-1]), 0, "UTC")
+    days = frozenset(day_of(world.scenario, number).isoformat()[5:] for number in passed)
     world.clock.at = start_at + MORNING_MS
     steps: tuple[tuple[str, Any], ...] = (
         ("redeem", lambda: world.all(redeemed)),
         ("choose", lambda: _choose(world)),
-        ("befall", lambda: staff.befall(world)),
+        ("befall", lambda: staff.befall(world, days)),
         ("allocate", lambda: jobs.form_orders(world.writer, world.db, 1_000_000)),
         ("deliver", lambda: _deliver(world)),
         ("hear", lambda: _hear(world)),
@@ -113,7 +119,7 @@ async def _day(world: World, number: int, redeemed: list[Any], took: Counter[str
         ("repay", lambda: cashier.repay(world)),
         ("energy back", lambda: jobs.give_energy_back(world.writer, world.db)),
         ("seal", lambda: seal_audit(world.writer, world.db)),
-        ("quotas", lambda: _next_quotas(world, number)),
+        ("quotas", lambda: _next_quotas(world, days)),
     )
     for place, (name, step) in enumerate(steps):
         world.clock.at = start_at + MORNING_MS + place * 60 * SECOND_MS
@@ -196,15 +202,14 @@ async def _follow_up(world: World) -> None:
             return
 
 
-async def _next_quotas(world: World, number: int) -> None:
-    """At the turn of each year partners say what they can plant in the year after the next."""
-    today = day_of(world.scenario, number)
-    if (today.month, today.day) != (1, 1):
+async def _next_quotas(world: World, days: frozenset[str]) -> None:
+    """Once a year partners say what they can plant in the next one."""
+    if world.scenario.next_places_on not in days:
         return
+    year = local_day(world.clock.at, "UTC").year + 1
     for planter in world.scenario.planters:
         for place in world.scenario.places:
             if place.id in planter.programmes:
-                year = today.year + 1
                 await world.all(list(quotas(world.scenario, planter, place, world.rules, world.trees, year)))
 
 
@@ -215,7 +220,9 @@ def months_json(figures: YearFigures) -> list[dict[str, Any]]:
             "month": name,
             "trees": dict(sorted(month.trees.items())),
             "orders": dict(sorted(month.orders.items())),
-            "money_minor": {currency: dict(sorted(sums.items())) for currency, sums in sorted(month.money.items())},
+            "money_minor": {
+                currency: dict(sorted(sums.items())) for currency, sums in sorted(month.money.items())
+            },
         }
         for name, month in figures.months.items()
     ]

@@ -102,6 +102,7 @@ class Scenario:
 
     begins_on: date
     ends_on: date
+    next_places_on: str
     users_trees: int
     places: tuple[Place, ...]
     funds: tuple[Fund, ...]
@@ -133,6 +134,7 @@ def shipped() -> Scenario:
     return Scenario(
         begins_on=told["begins_on"],
         ends_on=told["ends_on"],
+        next_places_on=told["next_places_on"],
         users_trees=told["users_trees"],
         places=tuple(Place(**one) for one in told["programmes"]),
         funds=tuple(Fund(**one) for one in told["funders"]),

@@ -6,11 +6,13 @@ What they find on the ground is thrown by dice; what they may do is decided by t
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
-from engine.core.units import DAY_MS, local_day
+from engine.core.units import DAY_MS, local_day, local_instant
 from partners.core import after_commands as ac
 from partners.core import commands as c
+from partners.core.records import commands as r
 from partners.year.dice import dice, hits
 from partners.year.world import OPERATOR, World
 
@@ -40,7 +42,10 @@ def _looked(world: World, batches: Orders) -> list[Any]:
     if world.clock.at < planted_at + draws.randint(*staff.looks_d) * DAY_MS:
         return []
     asks = hits(draws, staff.asks_pct)
-    found = {report_no: _found(world, name, reported, findings) for _, _, _, name, report_no, reported, findings, *_ in batches}
+    found = {
+        report_no: _found(world, name, reported, findings)
+        for _, _, _, name, report_no, reported, findings, *_ in batches
+    }
     levels = [json.loads(row[7]) if row[7] else {} for row in batches]
     if all("2" in one for one in levels):
         return [
@@ -60,14 +65,17 @@ def _found(world: World, batch: str, reported: int, findings: str) -> int:
     if "evidence_reused" in findings:
         return 0
     draws = dice(world.seed, "found", batch)
-    return reported - (draws.randint(1, max(1, reported // 12)) if hits(draws, world.scenario.staff.misses_pct) else 0)
+    return reported - (
+        draws.randint(1, max(1, reported // 12)) if hits(draws, world.scenario.staff.misses_pct) else 0
+    )
 
 
 async def unhold(world: World) -> None:
     """What is held for a person: call the partner, answer, decide, and let it go on."""
     before_at = world.clock.at - world.scenario.staff.mends_d * DAY_MS
     rows = await world.rows(
-        "SELECT id, partner, held, state FROM partner_orders WHERE held <> '' AND held_at <= ? ORDER BY id", before_at
+        "SELECT id, partner, held, state FROM partner_orders WHERE held <> '' AND held_at <= ? ORDER BY id",
+        before_at,
     )
     for order, partner, held, _state in rows:
         await world.all(await _answer(world, order, partner, held))
@@ -85,10 +93,14 @@ async def _answer(world: World, order: int, partner: str, held: str) -> list[Any
         return [c.ResumeOrder(None, OPERATOR, order)]
     if held in ("undeliverable", "unknown_at_partner", "refused_by_partner"):
         arrived = world.desks[partner].has(order)
-        stuck = await world.rows("SELECT id FROM deliveries WHERE order_id = ? AND state = 'stuck' ORDER BY id", order)
+        stuck = await world.rows(
+            "SELECT id FROM deliveries WHERE order_id = ? AND state = 'stuck' ORDER BY id", order
+        )
         return [c.ResolveDelivery(None, OPERATOR, name, arrived) for (name,) in stuck]
     if held == "dispute":
-        open_ = await world.rows("SELECT id, state FROM disputes WHERE order_id = ? AND state <> 'decided'", order)
+        open_ = await world.rows(
+            "SELECT id, state FROM disputes WHERE order_id = ? AND state <> 'decided'", order
+        )
         return [
             ac.AnswerDispute(None, OPERATOR, one, "the plot was visited")
             if state == "open"
@@ -110,7 +122,7 @@ async def count_trees(world: World) -> None:
     )
     commands = []
     for row in sorted(rows):
-        name, order, opens_on, due_on = row[:4]
+        name, _, opens_on, due_on = row[:4]
         draws = dice(world.seed, "count", name)
         waits_d = draws.randint(*world.scenario.staff.counts_d)
         from_on = min(local_day(_instant(opens_on) + waits_d * DAY_MS, "UTC").isoformat(), due_on)
@@ -120,10 +132,6 @@ async def count_trees(world: World) -> None:
 
 
 def _instant(on: str) -> int:
-    from datetime import date
-
-    from engine.core.units import local_instant
-
     return local_instant(date.fromisoformat(on), 0, "UTC")
 
 
@@ -168,24 +176,25 @@ async def close_short(world: World) -> None:
     )
 
 
-async def befall(world: World) -> None:
-    """What the scenario has happen to partners on this day."""
-    from partners.core.records import commands as r
-
-    today = local_day(world.clock.at, "UTC").isoformat()[5:]
+async def befall(world: World, days: frozenset[str]) -> None:
+    """What the scenario has happen to partners on these days (MM-DD)."""
     for planter in world.scenario.planters:
         for on, what in planter.told:
-            if on != today:
+            if on not in days:
                 continue
             if what == "papers":
                 until = world.scenario.ends_on.isoformat()
-                await world.all([r.RecordDocument(None, OPERATOR, planter.id, "registration", "2", "bureau", until)])
+                await world.all(
+                    [r.RecordDocument(None, OPERATOR, planter.id, "registration", "2", "bureau", until)]
+                )
             elif what == "dispute":
                 rows = await world.rows(
                     "SELECT id FROM partner_orders WHERE partner = ? AND held = '' AND state IN"
                     " ('in_planting', 'planted', 'monitoring') ORDER BY id LIMIT 2",
                     planter.id,
                 )
-                await world.all([ac.OpenDispute(None, "a visitor", order, "no tree seen") for (order,) in rows])
+                await world.all(
+                    [ac.OpenDispute(None, "a visitor", order, "no tree seen") for (order,) in rows]
+                )
             else:
                 await world.all([r.MovePartner(None, OPERATOR, planter.id, what, "looked at")])

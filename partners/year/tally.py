@@ -34,7 +34,17 @@ TREES = (
 )
 """What happened to trees in a month: redeemed, in an order that went out, taken on, reported, verified, missing in a
 count below its band, made good, written down, stood to the end, given up by a partner, given back to their users."""
-ORDERS = ("submitted", "rejected", "expired", "cancelled", "held", "reminded", "escalated", "completed", "closed short")
+ORDERS = (
+    "submitted",
+    "rejected",
+    "expired",
+    "cancelled",
+    "held",
+    "reminded",
+    "escalated",
+    "completed",
+    "closed short",
+)
 MONEY = ("held", "committed", "released", "refunded", "written off")
 _KINDS = {
     ("hold", "held"): "held",
@@ -46,7 +56,13 @@ _KINDS = {
 """Kind of entry and debited account → what it is called; where currencies differ an entry has a fellow that is not
 counted again."""
 _STATES = {"ordered", "confirmed", "planted", "verified", "established"}
-_ENDS = {"rejected": "rejected", "expired": "expired", "cancelled": "cancelled", "completed": "completed", "closed_short": "closed short"}
+_ENDS = {
+    "rejected": "rejected",
+    "expired": "expired",
+    "cancelled": "cancelled",
+    "completed": "completed",
+    "closed_short": "closed short",
+}
 
 
 @dataclass(slots=True)

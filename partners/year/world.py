@@ -172,7 +172,10 @@ def _programme(book: RuleBook, place: Place) -> Programme:
         granularity=place.granularity,
         unit_price=Dated(
             like.unit_price.days,
-            tuple(replace(one, amount=Decimal(place.unit_price_minor)) if one else None for one in like.unit_price.items),
+            tuple(
+                replace(one, amount=Decimal(place.unit_price_minor)) if one else None
+                for one in like.unit_price.items
+            ),
         ),
     )
 
@@ -279,7 +282,6 @@ def _records(scenario: Scenario, planter: Planter, rules: RuleBook, trees: int) 
         about = rules.species[species]
         yield r.RecordSpeciesOffer(None, by, name, species, 0, "rulebook", about.scientific, True, about.kind)
         yield from quotas(scenario, planter, place, rules, trees, year + 1)
-        yield from quotas(scenario, planter, place, rules, trees, year + 2)
 
 
 def quotas(
