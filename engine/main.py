@@ -66,6 +66,7 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
+from partners.planning_api import planning_router
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
@@ -337,7 +338,7 @@ def _parts(engine: Engine) -> Parts:
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    of_orders = (partners_router(desk), public_router(desk), after_router(desk))
+    of_orders = (partners_router(desk), public_router(desk), after_router(desk), planning_router(desk))
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 
@@ -379,6 +380,11 @@ def _registry(settings: Settings, names: Callable[[], Names]) -> Registry:
         return build_registry([*_partners(settings), *file_partners(_file_config(settings), names)])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
+
+
+def partner_adapters(settings: Settings, names: Callable[[], Names]) -> Registry:
+    """The partners that a command of the operator's may ask; to be closed. Raises SettingsError."""
+    return _registry(settings, names)
 
 
 def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:

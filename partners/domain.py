@@ -75,6 +75,8 @@ def partners_domain(partners: Iterable[PartnerTerms] = ()) -> Domain:
 
 def touches(command: Any, state: Any) -> Iterator[Touch]:
     """What the core touches, and the game's trees of the units: so all locks are taken together, in order."""
+    if isinstance(command, c.PledgeUnit) and command.unit in state.trees.added:
+        return  # a tree that was redeemed just now has no unit: not looked for, as that would cost a query each
     units: list[int] = []
     for touch in core.touches(command, state):
         if touch.shelf == "tree_units":

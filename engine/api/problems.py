@@ -198,6 +198,8 @@ STATUS: dict[str, int] = {
     "unknown_delivery": 404,
     "lease_lost": 409,
     "not_stuck": 409,
+    "not_polled": 409,
+    "bad_statement": 422,
     # rulebooks and their editions
     "rulebook_missing": 404,
     "unknown_edition": 404,

@@ -4,6 +4,7 @@ import typer
 
 from engine.cli import (
     data,
+    desk,
     doctor,
     evidence,
     feeds,
@@ -11,6 +12,7 @@ from engine.cli import (
     keys,
     orders,
     partners,
+    planning,
     publishing,
     records,
     reporting,
@@ -18,6 +20,7 @@ from engine.cli import (
     serving,
     simulating,
     workbench,
+    year,
 )
 
 HELP = """Saxaul: low-carbon acts become energy, energy becomes trees, trees become planting orders.
@@ -98,6 +101,12 @@ planting.command("sheet")(orders.orders_sheet)
 planting.command("import")(orders.orders_import)
 planting.command("review")(orders.orders_review)
 planting.command("evidence")(evidence.orders_evidence)
+for name in ("queue", "hold", "resume", "cancel", "resolve", "dispute", "answer", "decide"):
+    planting.command(name)(getattr(desk, name))
+planting.command("submit")(desk.submit_draft)
+for name in ("reconcile", "budget", "forecast"):
+    planting.command(name)(getattr(planning, name))
+planting.command("year")(year.year)
 app.add_typer(planting, name="orders")
 app.command()(doctor.version)
 

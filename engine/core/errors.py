@@ -138,6 +138,8 @@ CODES: dict[str, str] = {
     "unknown_delivery": "There is no such delivery.",
     "lease_lost": "Another relay has this delivery, or it was settled already.",
     "not_stuck": "Only a delivery that waits for a person can be resolved.",
+    "not_polled": "This partner can't be asked how its orders stand; send its statement instead.",
+    "bad_statement": "The statement can't be read; `reason` says what is wrong with the file.",
     # rulebooks and their editions
     "rulebook_broken": "The rulebook is not fit for use; its problems are told.",
     "rulebook_missing": "This engine keeps no rulebook with that hash.",

@@ -25,8 +25,8 @@ CANDIDATES_TOLD_MAX = 40
 
 
 def pledge_unit(state: PartnerState, command: PledgeUnit, context: Context) -> Decision:
-    """Take a redeemed tree in."""
-    if state.tree_units.get(command.unit) is not None:
+    """Take a redeemed tree in. One that was redeemed in this very decision need not be loaded: it has no unit."""
+    if state.tree_units.peek(command.unit) is not None:
         return Decision([])
     return Decision([e.UnitPledged(command.unit, command.programme, context.now)])
 

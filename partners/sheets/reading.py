@@ -66,8 +66,9 @@ class _Header:
     version: int
 
 
-def read_table(data: bytes, language: str) -> Table:
-    """What the file says. `language` is the partner's, for encodings and where the file does not tell.
+def read_table(data: bytes, language: str, kinds: Sequence[FileKind] = tuple(KINDS.values())) -> Table:
+    """What the file says, as one of the kinds. `language` is the partner's, for encodings and where the file does not
+    tell.
 
     Raises FileRefused; problems of single cells are in the rows.
     """
@@ -80,7 +81,7 @@ def read_table(data: bytes, language: str) -> Table:
     if not any(tab.rows for tab in tabs):
         raise FileRefused("empty")
     for tab in tabs:
-        header = _header(tab, language)
+        header = _header(tab, language, kinds)
         if header is not None:
             return _table(tab, header, form, data)
     raise FileRefused("no_header")
@@ -146,10 +147,10 @@ def _width(cells: Sequence[Raw]) -> int:
 # --- the header -----------------------------------------------------------------------------------
 
 
-def _header(tab: Tab, language: str) -> _Header | None:
+def _header(tab: Tab, language: str, kinds: Sequence[FileKind]) -> _Header | None:
     """The header of the kind that most of its cells name; None where no row is one."""
     best: _Header | None = None
-    for kind in KINDS.values():
+    for kind in kinds:
         header = _header_of(kind, tab, language)
         if header is not None and (best is None or len(header.places) > len(best.places)):
             best = header

@@ -116,7 +116,7 @@ async def orders_to_recheck(reader: Reader, now: int) -> list[int]:
 async def orders_due(reader: Reader, now: int) -> list[int]:
     """Open orders with something to follow up by now, most overdue first."""
     rows = await reader.fetch(
-        "SELECT id FROM partner_orders WHERE due_at <= ? AND held = '' ORDER BY due_at LIMIT ?",
+        "SELECT id FROM partner_orders WHERE due_at <= ? AND held = '' ORDER BY due_at, id LIMIT ?",
         now,
         ORDERS_MAX,
     )
