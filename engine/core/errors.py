@@ -139,6 +139,7 @@ CODES: dict[str, str] = {
     "lease_lost": "Another relay has this delivery, or it was settled already.",
     "not_stuck": "Only a delivery that waits for a person can be resolved.",
     # rulebooks and their editions
+    "unknown_staff": "The partner has nobody of this id in the portal.",
     "rulebook_broken": "The rulebook is not fit for use; its problems are told.",
     "rulebook_missing": "This engine keeps no rulebook with that hash.",
     "unknown_edition": "There is no edition with this number.",

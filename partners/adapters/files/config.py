@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -68,6 +68,30 @@ class MailAccount(_Strict):
     def domain(self) -> str:
         """What follows the @ of our address."""
         return self.address.rpartition("@")[2]
+
+
+class SheetPartner(Protocol):
+    """What sheets need to know of a partner, however it gets them; `keys` make and check its codes."""
+
+    @property
+    def id(self) -> str:
+        """The partner."""
+        ...
+
+    @property
+    def language(self) -> Literal["zh", "en"]:
+        """In which sheets are made for it."""
+        ...
+
+    @property
+    def form(self) -> Literal["xlsx", "csv"]:
+        """As which."""
+        ...
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The one in use first."""
+        ...
 
 
 class FilesPartner(_Strict):
