@@ -109,7 +109,7 @@ class Intake:
         return taken
 
     async def take_rows(self, came: Came, table: Table) -> Taken:
-        """The same for rows that were read already, in a file or from a form. Raises FileRefused, and as `take` does."""
+        """The same for rows that were read already, in a file or from a form. Raises FileRefused too."""
         rows = typed_rows(table)
         if not table.rows:
             raise FileRefused("nothing_filled")

@@ -83,6 +83,8 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
         build = ADAPTERS.get(settings.adapter)
         if build is None and settings.make is None:
             raise RegistryError(f"partner {settings.partner}: no adapter {settings.adapter}")
+        if settings.partner in adapters:
+            raise RegistryError(f"partner {settings.partner}: named twice; let it work in one way only")
         try:
             [secret_bytes(key) for key in settings.keys]
         except ValueError as problem:

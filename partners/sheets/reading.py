@@ -88,7 +88,9 @@ def read_table(data: bytes, language: str) -> Table:
 
 def table_of(kind: FileKind, language: str, answers: Sequence[Mapping[str, Raw]]) -> Table:
     """The same table where the rows come from a form: cells by column id, read as those of a file are."""
-    header = _Header(kind, [], {column.id: place for place, column in enumerate(kind.columns, 1)}, language, VERSION)
+    header = _Header(
+        kind, [], {column.id: place for place, column in enumerate(kind.columns, 1)}, language, VERSION
+    )
     rows = [
         _row(number, [cells.get(column.id) for column in kind.columns], header, False)
         for number, cells in enumerate(answers, start=1)

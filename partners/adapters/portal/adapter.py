@@ -114,7 +114,13 @@ class PortalAdapter:
         except TimeoutError:
             return Answer("unknown", "no answer in time")
         except Rejected as refusal:
-            kind = "failed" if refusal.code in SURELY_NOT else "unknown" if refusal.code in PERHAPS else "refused"
+            kind = (
+                "failed"
+                if refusal.code in SURELY_NOT
+                else "unknown"
+                if refusal.code in PERHAPS
+                else "refused"
+            )
             return Answer(kind, str(refusal))
         if reply.get("order") != command.order:
             return Answer("unknown", "an answer that names no order")

@@ -51,6 +51,6 @@ def read_portal_config(path: Path, server_key: str) -> dict[str, PortalPartner]:
 
 
 def partner_key(server_key: str, partner: str) -> str:
-    """The key that signs a portal partner's codes and upload passes: it never leaves us, so none has to be handed out."""
+    """The key that signs a portal partner's codes and upload passes: it never leaves us."""
     digest = hmac.digest(server_key.encode(), b"saxaul portal partner:" + partner.encode(), "sha256")
     return "whsec_" + base64.b64encode(digest).decode()

@@ -120,9 +120,7 @@ def _all_end(state: PortalState, staff: str) -> list[object]:
     return [e.SessionsEnded(ended)] if ended else []
 
 
-def _noted(
-    context: Context, actor: str, name: str, known: Staff | None, staff: Staff, reason: str
-) -> Noted:
+def _noted(context: Context, actor: str, name: str, known: Staff | None, staff: Staff, reason: str) -> Noted:
     was = known.state if known is not None else ""
     line = AuditEvent(
         f"{context.new_id()}-000",
