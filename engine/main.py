@@ -67,6 +67,10 @@ from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.planning_api import planning_router
+from partners.portal.desk import open_lists
+from partners.portal.opening import portal_lists, portal_routers
+from partners.portal.routes import portal_files
+from partners.portal_domain import PORTAL
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
@@ -77,6 +81,7 @@ from partners.registry import (
     RegistryError,
     build_registry,
     file_partners,
+    simulator_settings,
 )
 from partners.sealing import seal_audit
 
@@ -162,13 +167,15 @@ async def open_engine(
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
-        registry = _registry(settings, _names_in_force(in_force, clock))
+        of_portal, lists = portal_lists(settings)
+        registry = _registry(settings, _names_in_force(in_force, clock), of_portal)
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
             JOBS,
             FEEDS,
             partners_domain(registry.terms.values()),
+            PORTAL,
             editions_domain(in_force, db.is_shared),
         )
         audience = Audience(hub, bus)
@@ -176,6 +183,7 @@ async def open_engine(
         writer = Writer(db, domains, in_force, audience, clock, settings.queue_commands_max, pepper)
         writer.start()
         stack.push_async_callback(writer.stop)
+        open_lists(lists, writer, db)
         await _settle(writer, in_force, folder.command or LookAtEditions())
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
@@ -331,7 +339,7 @@ def _parts(engine: Engine) -> Parts:
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
         routers=_routers(engine),
-        files=evidence_files(settings.evidence_bytes_max),
+        files=evidence_files(settings.evidence_bytes_max) | portal_files(),
     )
 
 
@@ -339,7 +347,9 @@ def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
     of_orders = (partners_router(desk), public_router(desk), after_router(desk), planning_router(desk))
-    return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
+    evidence = _evidence(engine)
+    portal = portal_routers(engine.settings, engine.writer, engine.db, lambda: engine.rules, evidence)
+    return records_router(engine.writer, engine.db), *of_orders, evidence_router(evidence), *portal
 
 
 def _evidence(engine: Engine) -> EvidenceDesk:
@@ -356,14 +366,6 @@ async def _watch(engine: Engine) -> None:
     await engine.in_force.watch(engine.db, engine.clock.now_ms, look)
 
 
-def _partners(settings: Settings) -> list[PartnerSettings]:
-    """The partners that can be reached: for now the simulator, where its address is set."""
-    address, key = settings.partner_simulator_url, settings.partner_simulator_key
-    if not address or not key:
-        return []
-    return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]
-
-
 def _file_config(settings: Settings) -> FilesConfig:
     """The partners who work by files. Raises SettingsError."""
     if settings.partner_files is None:
@@ -374,10 +376,14 @@ def _file_config(settings: Settings) -> FilesConfig:
         raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
 
 
-def _registry(settings: Settings, names: Callable[[], Names]) -> Registry:
+def _registry(
+    settings: Settings, names: Callable[[], Names], of_portal: Sequence[PartnerSettings]
+) -> Registry:
     """The partners that can be reached. Raises SettingsError."""
     try:
-        return build_registry([*_partners(settings), *file_partners(_file_config(settings), names)])
+        of_simulator = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
+        of_files = file_partners(_file_config(settings), names)
+        return build_registry([*of_simulator, *of_files, *of_portal])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
 

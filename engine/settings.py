@@ -137,6 +137,18 @@ class Settings(BaseSettings):
     partner_files: Path | None = Field(
         None, description="TOML file of partners who work by mail or shared folder (docs/partners.md)."
     )
+    portal: bool = Field(True, description="Whether the portal for partners' staff is served, under /portal.")
+    portal_url: str | None = Field(
+        None,
+        description="Address by which staff reach this server, https://…; links and cookies are made for it.",
+    )
+    portal_session_s: int = Field(43_200, ge=300, description="How long a login to the portal lasts.")
+    portal_link_s: int = Field(
+        259_200, ge=300, description="How long a link that sets a password can be used."
+    )
+    partner_portal: Path | None = Field(
+        None, description="TOML file of partners who work in the portal (docs/partners.md)."
+    )
     partner_folders_s: float = Field(15.0, description="How often partners' shared folders are looked into.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
@@ -169,6 +181,8 @@ class Settings(BaseSettings):
                 f"SAXAUL_TOKEN_SECRET has under {SECRET_CHARACTERS_MIN} characters. {_NEW_SECRET}"
             )
         self._check_operators()
+        if self.portal_url is not None and not self.portal_url.startswith(("https://", "http://")):
+            raise SettingsError("SAXAUL_PORTAL_URL is an address such as https://trees.example")
         if is_loopback(self.host):
             return
         for name, demo in (
@@ -187,6 +201,15 @@ class Settings(BaseSettings):
         if (self.token_key_set or "").startswith("http://"):
             raise SettingsError(
                 "SAXAUL_TOKEN_KEY_SET over http:// could be exchanged on its way; name an https:// one"
+            )
+        if (
+            self.portal
+            and self.partner_portal is not None
+            and not (self.portal_url or "").startswith("https://")
+        ):
+            raise SettingsError(
+                "the portal carries passwords: off loopback SAXAUL_PORTAL_URL must be an https:// address, "
+                "or SAXAUL_PORTAL false"
             )
         if self.demo:
             raise SettingsError(f"demo mode is refused off loopback ({self.host})")

@@ -1,4 +1,4 @@
-"""A partner's file to commands: the one path for mail, shared folder and the operator's `saxaul orders import`.
+"""A partner's file to commands: the one path for mail, shared folder, portal and the operator's `saxaul orders import`.
 
 Good rows are submitted, wrong ones are told beside their row; a file that comes again changes nothing.
 """
@@ -20,7 +20,7 @@ from engine.store.database import Database, Reader
 from engine.writer import Outcome
 from partners.adapters.files import judging
 from partners.adapters.files.codes import is_check_code
-from partners.adapters.files.config import FilesPartner
+from partners.adapters.files.config import SheetPartner
 from partners.adapters.files.judging import Judged, KnownBatch, OrderFacts
 from partners.adapters.files.letters import Language, Line
 from partners.adapters.files.mails import File
@@ -52,15 +52,18 @@ SubmitAll = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 @dataclass(frozen=True, slots=True)
 class Came:
     """A file as it came. `message` names its way here (a Message-ID, a file name); `codes`: check codes by order
-    number from elsewhere than the rows; `is_vouched`: an operator hands it in, so no codes are asked."""
+    number from elsewhere than the rows; `is_vouched`: whoever hands it in is known, so no codes are asked. `by`: the
+    person at the partner who does, `remark` what they say beside the rows."""
 
-    partner: FilesPartner
+    partner: SheetPartner
     name: str
     content: bytes
     message: str
     photos: Mapping[str, str] = field(default_factory=dict)
     codes: Mapping[str, str] = field(default_factory=dict)
     is_vouched: bool = False
+    by: str = ""
+    remark: str = ""
 
 
 @dataclass(slots=True)
@@ -99,20 +102,25 @@ class Intake:
         language = came.partner.language
         try:
             table = await asyncio.to_thread(read_table, came.content, language)
-            rows = typed_rows(table)
-            if not table.rows:
-                raise FileRefused("nothing_filled")
-            orders = sorted({row.order for row in rows if not isinstance(row, SurvivalRow)})
-            if len(orders) > ORDERS_PER_FILE_MAX:
-                raise FileRefused("too_many_orders", orders_max=ORDERS_PER_FILE_MAX)
+            taken = await self.take_rows(came, table)
         except FileRefused as refusal:
             return refused(came.name, refusal, language)
+        await self._give_back(came, table, taken)
+        return taken
+
+    async def take_rows(self, came: Came, table: Table) -> Taken:
+        """The same for rows that were read already, in a file or from a form. Raises FileRefused too."""
+        rows = typed_rows(table)
+        if not table.rows:
+            raise FileRefused("nothing_filled")
+        orders = sorted({row.order for row in rows if not isinstance(row, SurvivalRow)})
+        if len(orders) > ORDERS_PER_FILE_MAX:
+            raise FileRefused("too_many_orders", orders_max=ORDERS_PER_FILE_MAX)
         taken = Taken(problems=list(table.problems), table=table)
         if table.kind.id == "survival":
             await self._survey(came, rows, taken)
         else:
             await self._record(came, table, rows, orders, taken)
-        await self._give_back(came, table, taken)
         return taken
 
     async def _record(
@@ -206,7 +214,7 @@ class Intake:
         stem = PurePath(came.name).stem[:100] or "file"
         taken.returned = File(f"{stem}.{table.form}", content)
 
-    async def _facts(self, partner: FilesPartner, orders: Iterable[int]) -> dict[int, OrderFacts]:
+    async def _facts(self, partner: SheetPartner, orders: Iterable[int]) -> dict[int, OrderFacts]:
         """How the partner's own orders among these stand."""
         found: dict[int, OrderFacts] = {}
         async with self._db.snapshot() as reader:
@@ -270,6 +278,7 @@ def _is_code(came: Came) -> Callable[[int, str], bool]:
 
 def _command(came: Came, report: PartnerReport) -> RecordReport:
     """The report as a message of its own: what says the same, came the same way and is in the inbox is a repeat."""
+    report = replace(report, by=came.by or report.by, reason=report.reason or came.remark)
     content = json.dumps(asdict(replace(report, at=0)), sort_keys=True, default=str)
     digest = hashlib.sha256(content.encode()).hexdigest()
     way = hashlib.sha256(f"{came.message}\n{report.order}\n{digest}".encode()).hexdigest()

@@ -12,6 +12,8 @@ from engine.core.units import DAY_MS, SECOND_MS
 from partners.adapters.files.adapter import FilesAdapter
 from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
 from partners.adapters.files.names import Names
+from partners.adapters.portal.adapter import PortalAdapter, PortalList
+from partners.adapters.portal.config import PortalPartner
 from partners.adapters.simulator.adapter import SimulatorAdapter
 from partners.core.model import PartnerTerms
 from partners.evidence.rules import shipped_rules
@@ -81,6 +83,8 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
         build = ADAPTERS.get(settings.adapter)
         if build is None and settings.make is None:
             raise RegistryError(f"partner {settings.partner}: no adapter {settings.adapter}")
+        if settings.partner in adapters:
+            raise RegistryError(f"partner {settings.partner}: named twice; let it work in one way only")
         try:
             [secret_bytes(key) for key in settings.keys]
         except ValueError as problem:
@@ -129,6 +133,25 @@ def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[Partn
             )
         )
     return found
+
+
+def portal_partners(partners: Mapping[str, PortalPartner], lists: PortalList) -> list[PartnerSettings]:
+    """The partners whose staff work in the portal."""
+    return [
+        PartnerSettings(
+            one.id,
+            "portal",
+            "/portal",
+            one.keys,
+            {"is_live": one.is_live},
+            make=_portal_adapter(one.id, lists),
+        )
+        for one in partners.values()
+    ]
+
+
+def _portal_adapter(partner: str, lists: PortalList) -> Callable[[Capabilities], Adapter]:
+    return lambda can: PortalAdapter(partner, lists, can)
 
 
 def _files_adapter(

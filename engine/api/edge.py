@@ -61,7 +61,7 @@ class Edge:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered.append(message["status"])
-                message["headers"] = [*message.get("headers", ()), *self._headers(request_id)]
+                message["headers"] = self._with_ours([*message.get("headers", ())], request_id)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
@@ -75,6 +75,11 @@ class Edge:
                     await problem_of("internal", {"request": request_id})(scope, receive, sending)
             finally:
                 self._note(scope, answered[0] if answered else 499, time.perf_counter() - begun)
+
+    def _with_ours(self, headers: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+        """The headers of every answer; nothing is kept by caches but what says itself for how long."""
+        named = {name.lower() for name, _ in headers}
+        return headers + [one for one in self._headers(request_id) if one[0] not in named]
 
     def _headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
         found = [

@@ -197,6 +197,7 @@ STATUS: dict[str, int] = {
     "quota_in_use": 409,
     "unknown_delivery": 404,
     "lease_lost": 409,
+    "unknown_staff": 404,
     "not_stuck": 409,
     "not_polled": 409,
     "bad_statement": 422,

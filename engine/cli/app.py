@@ -19,6 +19,7 @@ from engine.cli import (
     reviews,
     serving,
     simulating,
+    staff,
     workbench,
     year,
 )
@@ -85,6 +86,7 @@ review.command("list")(reviews.review_list)
 review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
+partners.partners.add_typer(staff.staff, name="staff")
 app.add_typer(partners.partners, name="partners")
 app.add_typer(records.agreements, name="agreements")
 app.add_typer(records.sites, name="sites")

@@ -141,6 +141,7 @@ CODES: dict[str, str] = {
     "not_polled": "This partner can't be asked how its orders stand; send its statement instead.",
     "bad_statement": "The statement can't be read; `reason` says what is wrong with the file.",
     # rulebooks and their editions
+    "unknown_staff": "The partner has nobody of this id in the portal.",
     "rulebook_broken": "The rulebook is not fit for use; its problems are told.",
     "rulebook_missing": "This engine keeps no rulebook with that hash.",
     "unknown_edition": "There is no edition with this number.",

@@ -6,7 +6,7 @@ Reordered, missing, further and merged columns, blank and hidden rows do no harm
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,18 @@ def read_table(data: bytes, language: str, kinds: Sequence[FileKind] = tuple(KIN
         if header is not None:
             return _table(tab, header, form, data)
     raise FileRefused("no_header")
+
+
+def table_of(kind: FileKind, language: str, answers: Sequence[Mapping[str, Raw]]) -> Table:
+    """The same table where the rows come from a form: cells by column id, read as those of a file are."""
+    header = _Header(
+        kind, [], {column.id: place for place, column in enumerate(kind.columns, 1)}, language, VERSION
+    )
+    rows = [
+        _row(number, [cells.get(column.id) for column in kind.columns], header, False)
+        for number, cells in enumerate(answers, start=1)
+    ]
+    return Table(kind, "csv", language, "", [], header.places, len(kind.columns), rows, "")
 
 
 def _table(tab: Tab, header: _Header, form: Form, data: bytes) -> Table:

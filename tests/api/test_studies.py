@@ -175,7 +175,9 @@ async def test_real_users_are_run_again_beside_what_happened(api: Api) -> None:
     files = packed(shipped_rules())
     walking = "behaviours/green-travel/walking.yaml"
     cap = "\ncaps:\n  day_g:\n"
-    lower = "    2026-11-24: {value: 40, confidence: assumed, references: [saxaul-notes], because: A trial.}\n"
+    lower = (
+        "    2026-11-24: {value: 40, confidence: assumed, references: [saxaul-notes], because: A trial.}\n"
+    )
     assert files[walking].count(cap) == 1
     files[walking] = files[walking].replace(cap, cap + lower)
     results = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -90,6 +90,30 @@ class SftpServer(_Strict):
         if (self.key_file is None) == (self.password_file is None):
             raise ValueError("either key_file or password_file")
         return self
+
+
+class SheetPartner(Protocol):
+    """What sheets need to know of a partner, however it gets them; `keys` make and check its codes."""
+
+    @property
+    def id(self) -> str:
+        """The partner."""
+        ...
+
+    @property
+    def language(self) -> Literal["zh", "en"]:
+        """In which sheets are made for it."""
+        ...
+
+    @property
+    def form(self) -> Literal["xlsx", "csv"]:
+        """As which."""
+        ...
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The one in use first."""
+        ...
 
 
 class FilesPartner(_Strict):

@@ -254,6 +254,7 @@ def _batch(row: PlantingRow, known: OrderFacts, names: Names, photos: Mapping[st
         planted_to_on=row.planted_to.isoformat(),
         site=known.site if is_ours else str(row.site),
         evidence=tuple(evidence[:BATCH_EVIDENCE_MAX]),
+        planters=row.planters,
     )
 
 

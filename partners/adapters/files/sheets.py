@@ -8,7 +8,7 @@ from typing import Any
 from engine.core.numbers import order_number
 from engine.core.units import local_day
 from partners.adapters.files.codes import check_code
-from partners.adapters.files.config import FilesPartner
+from partners.adapters.files.config import SheetPartner
 from partners.adapters.files.judging import OrderFacts, major
 from partners.adapters.files.letters import sheet_note
 from partners.adapters.files.mails import File
@@ -30,7 +30,7 @@ _FILE_NAMES = {
 }
 
 
-def order_file(partner: FilesPartner, sheet: OrderSheet, names: Names) -> File:
+def order_file(partner: SheetPartner, sheet: OrderSheet, names: Names) -> File:
     """The order sheet, one row a line."""
     language = partner.language
     row: dict[str, Any] = {
@@ -50,7 +50,7 @@ def order_file(partner: FilesPartner, sheet: OrderSheet, names: Names) -> File:
     return File(_name("order", sheet.order, partner), content)
 
 
-def planting_file(partner: FilesPartner, orders: Sequence[OrderFacts], names: Names) -> File:
+def planting_file(partner: SheetPartner, orders: Sequence[OrderFacts], names: Names) -> File:
     """A planting report for these orders, with numbers for reports that are not used yet."""
     language = partner.language
     rows: list[dict[str, Any]] = []
@@ -72,7 +72,7 @@ def planting_file(partner: FilesPartner, orders: Sequence[OrderFacts], names: Na
     return File(_name("planting", orders[0].id, partner), content)
 
 
-def survival_file(partner: FilesPartner, known: OrderFacts) -> File:
+def survival_file(partner: SheetPartner, known: OrderFacts) -> File:
     """A survival report for the batches of an order, with rows for plots."""
     row = {"check": check_code(partner.keys[0], partner.id, known.id)}
     rows = [
@@ -84,5 +84,5 @@ def survival_file(partner: FilesPartner, known: OrderFacts) -> File:
     return File(_name("survival", known.id, partner), content)
 
 
-def _name(kind: str, order: int, partner: FilesPartner) -> str:
+def _name(kind: str, order: int, partner: SheetPartner) -> str:
     return f"{order_number(order)}-{_FILE_NAMES[kind][partner.language]}.{partner.form}"
