@@ -66,6 +66,8 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
+from partners.partner_api.rates import Rates
+from partners.partner_api.router import partner_router
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
@@ -337,7 +339,9 @@ def _parts(engine: Engine) -> Parts:
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    of_orders = (partners_router(desk), public_router(desk), after_router(desk))
+    settings = engine.settings
+    rates = Rates(settings.partner_requests_per_s, settings.partner_requests_burst)
+    of_orders = (partners_router(desk), public_router(desk), after_router(desk), partner_router(desk, rates))
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 
