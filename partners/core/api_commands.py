@@ -73,19 +73,19 @@ class MakeWebhook:
 
 @dataclass(slots=True)
 class RotateWebhook:
-    """A new secret; the old one signs too until `old_until_at`."""
+    """A new secret; the old one signs too for `overlap_ms`."""
 
     key: str | None
     by: str
     partner: str
     id: str
     secret: str
-    old_until_at: int
+    overlap_ms: int
 
     @property
     def wish(self) -> tuple[Any, ...]:
         """What an idempotency key is bound to."""
-        return (self.partner, self.id)
+        return (self.partner, self.id, self.overlap_ms)
 
 
 @dataclass(slots=True)

@@ -57,7 +57,7 @@ def make_webhook(state: Any, command: c.MakeWebhook, context: Context) -> Decisi
 def rotate_webhook(state: Any, command: c.RotateWebhook, context: Context) -> Decision:
     """Raises `unknown_webhook`."""
     row = _known(state, command.partner, command.id)
-    until_at = max(command.old_until_at, context.now)
+    until_at = context.now + max(command.overlap_ms, 0)
     reply = {"id": row.id, "old_until_at": until_at}
     return Decision([e.WebhookRotated(row.id, command.secret, until_at)], reply)
 
@@ -105,7 +105,7 @@ def announce_settled(state: Any, command: c.AnnounceSettled, context: Context) -
     data = {
         "order": order_number(bill.order_id),
         "invoice_no": bill.invoice_no,
-        "milestone": bill.milestone,
+        "milestone": bill.milestone.rpartition("/")[2],
         "currency": bill.currency,
         "net_minor": bill.net_minor,
         "tax_minor": bill.tax_minor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from partners.api import Desk
+from partners.partner_api.hooks import add_hooks
 from partners.partner_api.keys import Gate
 from partners.partner_api.orders import add_orders
 from partners.partner_api.rates import Rates
@@ -14,9 +15,10 @@ PREFIX = "/v1/partner"
 TAG = "partner API"
 
 
-def partner_router(desk: Desk, rates: Rates) -> APIRouter:
-    """All routes that a partner calls with a key of its own."""
+def partner_router(desk: Desk, rates: Rates, allows_loopback: bool = False) -> APIRouter:
+    """All routes that a partner calls with a key of its own. `allows_loopback`: webhooks to this machine may be had."""
     router = APIRouter(prefix=PREFIX, tags=[TAG], route_class=rated_route(rates), responses=COMMON)
     gate = Gate(desk, rates)
     add_orders(router, desk, gate)
+    add_hooks(router, desk, gate, allows_loopback)
     return router

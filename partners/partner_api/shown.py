@@ -59,9 +59,7 @@ def order_whole(facts: Mapping[str, Any], missed: str) -> dict[str, Any]:
 def milestone_given(row: Mapping[str, Any], bills: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A part of a price that has become payable."""
     names = ("milestone", "currency", "amount_minor", "invoiced_minor")
-    mine = [
-        bill for bill in bills if (bill["order_id"], bill["milestone"]) == (row["order_id"], row["milestone"])
-    ]
+    mine = [bill for bill in bills if bill["milestone"] == row["id"]]
     return {
         "order": order_number(row["order_id"]),
         **{name: row[name] for name in names},

@@ -83,7 +83,9 @@ class Office:
 
 
 @asynccontextmanager
-async def office(url: str, folder: Path, rates: Rates | None = None, **options: Any) -> AsyncIterator[Office]:
+async def office(
+    url: str, folder: Path, rates: Rates | None = None, allows_loopback: bool = False, **options: Any
+) -> AsyncIterator[Office]:
     """Engine and API on a database. `options`: those of the bench."""
     async with open_bench(url, **options) as bench:
         settings = Settings(  # type: ignore[call-arg]
@@ -94,7 +96,7 @@ async def office(url: str, folder: Path, rates: Rates | None = None, **options: 
             evidence=folder / "evidence",
         )
         desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES)
-        routers = [partners_router(desk), partner_router(desk, rates or Rates(0, 1))]
+        routers = [partners_router(desk), partner_router(desk, rates or Rates(0, 1), allows_loopback)]
         app = make_app(parts_of(bench, settings, routers=routers))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://engine", trust_env=False) as http:
