@@ -66,6 +66,8 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
+from partners.partner_api.rates import Rates
+from partners.partner_api.router import partner_router
 from partners.planning_api import planning_router
 from partners.portal.desk import open_lists
 from partners.portal.opening import portal_lists, portal_routers
@@ -345,11 +347,19 @@ def _parts(engine: Engine) -> Parts:
 
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
-    desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    of_orders = (partners_router(desk), public_router(desk), after_router(desk), planning_router(desk))
+    desk, settings = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules), engine.settings
+    rates = Rates(settings.partner_requests_per_s, settings.partner_requests_burst)
     evidence = _evidence(engine)
-    portal = portal_routers(engine.settings, engine.writer, engine.db, lambda: engine.rules, evidence)
-    return records_router(engine.writer, engine.db), *of_orders, evidence_router(evidence), *portal
+    return (
+        records_router(engine.writer, engine.db),
+        partners_router(desk),
+        public_router(desk),
+        after_router(desk),
+        planning_router(desk),
+        partner_router(desk, rates),
+        evidence_router(evidence),
+        *portal_routers(settings, engine.writer, engine.db, lambda: engine.rules, evidence),
+    )
 
 
 def _evidence(engine: Engine) -> EvidenceDesk:

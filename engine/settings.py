@@ -149,6 +149,12 @@ class Settings(BaseSettings):
     partner_portal: Path | None = Field(
         None, description="TOML file of partners who work in the portal (docs/partners.md)."
     )
+    partner_requests_per_s: float = Field(
+        5.0, ge=0, description="Requests a second of one key of the partner API; 0 sets no limit."
+    )
+    partner_requests_burst: int = Field(
+        100, ge=1, description="Requests that such a key may make at once before the rate counts."
+    )
     partner_folders_s: float = Field(15.0, description="How often partners' shared folders are looked into.")
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

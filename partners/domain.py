@@ -11,12 +11,14 @@ from engine.core.choosing import withdraw_touches
 from engine.core.context import Context as EngineContext
 from engine.core.events import Decision, TreeKept, TreeRedeemed, TreeWithdrawn
 from engine.core.game import Rule
+from engine.core.numbers import order_number
 from engine.core.redeem import advance_touches
 from engine.core.state import Touch
 from engine.domain import Domain
 from engine.store.mapping import shelf_table
 from partners.core import after_commands as ac
 from partners.core import after_events as a
+from partners.core import api_commands as api
 from partners.core import commands as c
 from partners.core import decide as core
 from partners.core import events as e
@@ -66,6 +68,8 @@ def partners_domain(partners: Iterable[PartnerTerms] = ()) -> Domain:
             e.LineAccepted: _commit,
             e.OrderMoved: _reach,
             a.StagePassed: lambda event: [ac.ReachMilestone(None, event.order, event.stage)],
+            a.MilestoneReached: _fell_due,
+            a.InvoiceSettled: lambda event: [api.AnnounceSettled(None, event.invoice)],
             a.ClosingApproved: lambda event: [
                 ac.WriteOffBudget(None, event.order, event.lost, "closed_short")
             ],
@@ -150,6 +154,17 @@ def _tell(event: a.UnitsReplaced) -> list[object]:
 
 def _commit(event: e.LineAccepted) -> list[object]:
     return [ac.CommitBudget(None, int(event.line.partition("-")[0]), event.line)]
+
+
+def _fell_due(event: a.MilestoneReached) -> list[object]:
+    due = event.due
+    data = {
+        "order": order_number(due.order_id),
+        "milestone": due.milestone,
+        "currency": due.currency,
+        "amount_minor": due.amount_minor,
+    }
+    return [api.AnnounceEvent(None, "", "payment.due", due.order_id, f"due:{due.id}", data)]
 
 
 def _reach(event: e.OrderMoved) -> list[object]:

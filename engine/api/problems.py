@@ -195,6 +195,19 @@ STATUS: dict[str, int] = {
     "site_taken": 409,
     "unknown_season": 422,
     "quota_in_use": 409,
+    "not_accepted": 409,
+    "unknown_key": 404,
+    "key_over": 409,
+    "too_many_keys": 409,
+    "scope_missing": 403,
+    "batch_known": 409,
+    "too_many_test_orders": 409,
+    "unknown_webhook": 404,
+    "bad_webhook": 422,
+    "too_many_webhooks": 409,
+    "webhook_disabled": 409,
+    "unknown_message": 404,
+    "message_old": 410,
     "unknown_delivery": 404,
     "lease_lost": 409,
     "unknown_staff": 404,
@@ -290,6 +303,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Rejected, _rejected)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http)
+
+
+async def response_of(request: Request, problem: Exception) -> Response:
+    """The response of a refusal, for routes that add headers to it. Raises what is no refusal."""
+    if isinstance(problem, Rejected):
+        return await _rejected(request, problem)
+    if isinstance(problem, RequestValidationError):
+        return await _not_valid(request, problem)
+    raise problem
 
 
 async def _rejected(request: Request, problem: Exception) -> Response:

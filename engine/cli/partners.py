@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.partner_keys import keys
 from engine.cli.record_tools import (
     ByOption,
     PartnerArgument,
@@ -33,6 +34,7 @@ from engine.cli.shared import (
 )
 
 partners = typer.Typer(help="Look after the records of partners.", no_args_is_help=True)
+partners.add_typer(keys, name="keys")
 
 
 @partners.command()

@@ -19,6 +19,7 @@ from partners.core import events as e
 from partners.core.after_commands import SealAudit
 from partners.core.after_evolve import CHAIN
 from partners.core.after_rows import AuditEvent
+from partners.core.api_events import API_TELLERS
 from partners.core.context import Context
 from partners.core.model import PartnerState
 from partners.core.records.noted import RECORD_TELLERS
@@ -264,4 +265,5 @@ _TELLERS: Mapping[type, Callable[[PartnerState, Any, dict[int, str]], list[Told]
     a.InvoiceRecorded: _billed,
     a.InvoiceSettled: _settled,
     **RECORD_TELLERS,
+    **API_TELLERS,
 }

@@ -11,6 +11,7 @@ from engine.core.state import Touch
 from partners.core import after_commands as ac
 from partners.core import (
     allocate,
+    api_table,
     audits,
     closing,
     deliveries,
@@ -51,6 +52,8 @@ def touches(command: Any, state: PartnerState) -> Iterable[Touch]:
     """
     if type(command) in records.DECIDERS:
         return records.touches(command, state)
+    if type(command) in api_table.DECIDERS:
+        return api_table.touches(command, state)
     if isinstance(command, _OF_EVIDENCE):
         return evidence.touches(command, state)
     return _touches(command, state)
@@ -174,5 +177,6 @@ _DECIDERS: dict[type, Callable[[PartnerState, Any, Context], Decision]] = {
     ec.AssessBatch: evidence.assess_batch,
     ec.DismissReason: evidence.dismiss_reason,
     **records.DECIDERS,
+    **api_table.DECIDERS,
 }
 COMMANDS = tuple(_DECIDERS)

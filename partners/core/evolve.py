@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from partners.core import api_events, evidence_events
 from partners.core import events as e
-from partners.core import evidence_events
 from partners.core.after_evolve import AFTER_EVOLVE
 from partners.core.counting import count_performance, count_planted, count_released, stand
 from partners.core.model import InboxMessage, PartnerState, TreeUnit, line_id
@@ -225,4 +225,5 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     **AFTER_EVOLVE,
     **evidence_events.EVOLVE,
     **RECORDS,
+    **api_events.EVOLVE,
 }

@@ -13,6 +13,7 @@ from engine.core.state import Shelf, ShelfKind
 from engine.core.units import DAY_MS, HOUR_MS, SECOND_MS
 from partners.core.after_rows import AFTER_SHELVES, AfterState
 from partners.core.after_terms import AfterTerms
+from partners.core.api_rows import API_SHELVES, PartnerKey, WebhookAttempt, WebhookEndpoint, WebhookMessage
 from partners.core.evidence_rows import (
     EVIDENCE_SHELVES,
     Assessment,
@@ -236,6 +237,7 @@ PARTNER_SHELVES = (
     *AFTER_SHELVES,
     *EVIDENCE_SHELVES,
     *RECORD_SHELVES,
+    *API_SHELVES,
 )
 
 
@@ -263,6 +265,10 @@ class PartnerState(AfterState):
     site_versions: Shelf[str, SiteVersion]
     species_offers: Shelf[str, SpeciesOffer]
     allocations: Shelf[int, Allocation]
+    partner_keys: Shelf[str, PartnerKey]
+    webhook_endpoints: Shelf[str, WebhookEndpoint]
+    webhook_messages: Shelf[str, WebhookMessage]
+    webhook_attempts: Shelf[str, WebhookAttempt]
 
 
 # --- terms ----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 
 from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
 from partners.store.after_tables import AFTER_MODELS
+from partners.store.api_tables import API_MODELS
 from partners.store.evidence_tables import EVIDENCE_MODELS
 from partners.store.record_tables import RECORD_MODELS
 
@@ -53,6 +54,7 @@ class PartnerOrders(SQLModel, table=True):
     __table_args__ = (
         Index("ix_partner_orders_due", "due_at"),
         Index("ix_partner_orders_state", "state", "id"),
+        Index("ix_partner_orders_partner", "partner", "id"),
     )
     id: int = Field(sa_column=whole(primary_key=True, autoincrement=False))
     partner: str = Field(sa_column=text())
@@ -207,4 +209,5 @@ MODELS: dict[str, type[SQLModel]] = {
     **AFTER_MODELS,
     **EVIDENCE_MODELS,
     **RECORD_MODELS,
+    **API_MODELS,
 }

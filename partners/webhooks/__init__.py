@@ -1,0 +1,1 @@
+"""Webhooks to partners: where they may be sent, how one is sent, and the job that sends what is due."""
