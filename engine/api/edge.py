@@ -6,7 +6,7 @@ with ids, a query, a header or a body.
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +61,8 @@ class Edge:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered.append(message["status"])
-                message["headers"] = [*message.get("headers", ()), *self._headers(request_id)]
+                given = message.get("headers", ())
+                message["headers"] = [*given, *self._headers(request_id, given)]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request=request_id):
@@ -76,12 +77,11 @@ class Edge:
             finally:
                 self._note(scope, answered[0] if answered else 499, time.perf_counter() - begun)
 
-    def _headers(self, request_id: str) -> list[tuple[bytes, bytes]]:
-        found = [
-            (b"request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"cache-control", b"no-store"),
-        ]
+    def _headers(self, request_id: str, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Nothing is kept by anybody on its way, unless the route itself has said for how long."""
+        found = [(b"request-id", request_id.encode()), (b"x-content-type-options", b"nosniff")]
+        if not any(name == b"cache-control" for name, _ in given):
+            found.append((b"cache-control", b"no-store"))
         return [*found, (b"connection", b"close")] if self._is_draining() else found
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
