@@ -59,7 +59,7 @@ from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
 from partners.after_api import after_router
 from partners.api import partners_router
-from partners.desk import desk_of
+from partners.desk import Desk, desk_of
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -68,6 +68,7 @@ from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.post import post_jobs
+from partners.public.front import at_once
 from partners.public_api import public_router
 from partners.record_api import records_router
 from partners.registry import (
@@ -305,6 +306,7 @@ def _parts(engine: Engine) -> Parts:
         audience=settings.token_audience,
         clock=lambda: engine.clock.now_ms() / 1000,
     )
+    desk = desk_of(settings, engine.writer, engine.db, engine.registry, lambda: engine.rules)
     realtime = Realtime(
         hub=engine.hub,
         writer=engine.writer,
@@ -330,14 +332,14 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=_routers(engine),
+        routers=_routers(engine, desk),
+        at_once=at_once(desk.kept),
         files=evidence_files(settings.evidence_bytes_max),
     )
 
 
-def _routers(engine: Engine) -> tuple[APIRouter, ...]:
+def _routers(engine: Engine, desk: Desk) -> tuple[APIRouter, ...]:
     """The partners' routes."""
-    desk = desk_of(engine.settings, engine.writer, engine.db, engine.registry, lambda: engine.rules)
     of_orders = (partners_router(desk), public_router(desk), after_router(desk))
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 

@@ -103,17 +103,21 @@ async def _certificate(desk: Desk, unit: int) -> tuple[Certificate, tuple[str, .
         tree = await queries.tree_facts(reader, unit)
         if tree is None:
             raise Rejected("unknown_tree")
-        stand = await stands.stand_facts(reader, unit, tree.batch.id if tree.batch else None, tree.order)
+        stand = await stands.stand_facts(
+            reader, tree.funder, tree.batch.id if tree.batch else None, tree.order
+        )
     facts_shown = tree_page(tree, place_of(desk, tree), desk.writer.clock.now_ms(), stand)
     return certificate(facts_shown, unit, stand), (f"tree:{unit}", f"order:{tree.order}", f"site:{tree.site}")
 
 
 async def _told(desk: Desk, request: Request, unit: int, edition: str | None, accept: str) -> Response:
+    query = request.scope["query_string"]
+
     async def build() -> Told:
         found, of = await _certificate(desk, unit)
         return told(found, edition), of
 
-    return await shown(desk, request, ("certificate", unit, edition), build, _certificate_html, accept)
+    return await shown(desk, request, build, _certificate_html, query, accept)
 
 
 async def _printed(

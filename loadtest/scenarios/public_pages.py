@@ -15,6 +15,7 @@ CONNECTIONS = 64
 HOT_TREES = 150
 COLD_PCT = 10
 WRITES_PER_S = 50
+WARM_UP = 4  # times the usual: every hot page is to be made once before
 HTML, JSON = "text/html", "application/json"
 HEALTH = [("/healthz", JSON)]
 
@@ -89,7 +90,7 @@ def _plan(bench: Bench, server: Server, planted: dict[str, Any], nth: int, half:
         cold_pct=COLD_PCT,
         per_s=bench.sizes.pages_per_s,
         connections=CONNECTIONS,
-        warm_up_s=max(1.0, bench.sizes.warm_up_s),
+        warm_up_s=WARM_UP * bench.sizes.warm_up_s,
         measure_s=bench.sizes.measure_s,
         writes=writes,
         once=once,

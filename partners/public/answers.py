@@ -21,18 +21,23 @@ STYLE_S = 86_400  # how long the look may be kept; its address changes with it
 
 
 def answer(page: Page, request: Request, media: str, kept_s: float, is_hit: bool) -> Response:
-    """The page, or 304 to whoever has it. It is stated how old it is, so that nobody on the way keeps it for longer
-    than this process would; and whether it was kept (RFC 9211)."""
-    headers = {
+    """The page, or 304 to whoever has it."""
+    headers = headers_with(page, media, kept_s, is_hit)
+    if has_it(request.headers.get("if-none-match"), page.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(page.body, media_type=media, headers=headers)
+
+
+def headers_with(page: Page, media: str, kept_s: float, is_hit: bool) -> dict[str, str]:
+    """What is said with a page: how old it is, so that nobody on the way keeps it for longer than this process would;
+    and whether it was kept (RFC 9211)."""
+    return {
         "etag": page.etag,
         "cache-control": f"public, max-age={int(kept_s)}",
         "age": str(int(page.age_s)),
         "cache-status": "saxaul; hit" if is_hit else "saxaul; fwd=miss",
         **headers_of(media),
     }
-    if has_it(request.headers.get("if-none-match"), page.etag):
-        return Response(status_code=304, headers=headers)
-    return Response(page.body, media_type=media, headers=headers)
 
 
 def headers_of(media: str) -> Mapping[str, str]:

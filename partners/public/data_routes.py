@@ -16,7 +16,7 @@ from partners.desk import Desk
 from partners.public import columns, html
 from partners.public.answers import answer, has_it
 from partners.public.exports import Exports
-from partners.public.kept import Made
+from partners.public.kept import Page, etag_of
 from partners.public.routes import Told, shown
 
 FilePath = Annotated[
@@ -38,7 +38,7 @@ def add_data(router: APIRouter, desk: Desk) -> None:
         async def build() -> Told:
             return _catalogue(desk.licence), ()
 
-        return await shown(desk, request, ("data",), build, html.data_html)
+        return await shown(desk, request, build, html.data_html)
 
     @router.get(
         "/registry/data/{file}",
@@ -50,7 +50,7 @@ def add_data(router: APIRouter, desk: Desk) -> None:
         """A file of the open data, or the schema of one. At most a minute old."""
         schema = schemas.get(file)
         if schema is not None:
-            return await _schema(desk, request, file, schema)
+            return _schema(desk, request, file, schema)
         layout = columns.LAYOUTS.get(file)
         if layout is None:
             raise Rejected("not_found")
@@ -71,16 +71,9 @@ def add_data(router: APIRouter, desk: Desk) -> None:
         return StreamingResponse(made.chunks(), media_type=media, headers=headers)
 
 
-async def _schema(desk: Desk, request: Request, file: str, schema: bytes) -> Response:
-    async def make() -> Made:
-        return schema, (), monotonic()
-
-    page = desk.kept.found(("schema", file))
-    is_hit = page is not None
-    if page is None:
-        page = await desk.kept.page(("schema", file), make)
-    media = SCHEMA_MEDIA.get(file, "application/schema+json")
-    return answer(page, request, media, desk.kept.kept_s, is_hit)
+def _schema(desk: Desk, request: Request, file: str, schema: bytes) -> Response:
+    page = Page(schema, etag_of(schema), monotonic(), frozenset())
+    return answer(page, request, SCHEMA_MEDIA.get(file, "application/schema+json"), desk.kept.kept_s, True)
 
 
 def _schemas(licence: str) -> Mapping[str, bytes]:

@@ -30,12 +30,13 @@ Made = tuple[bytes, Iterable[str], float]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as it is sent: `etag` follows from its bytes alone."""
+    """A page as it is sent: `etag` follows from its bytes alone. `route` is the template of its address."""
 
     body: bytes
     etag: str
     made_at: float
     of: frozenset[str]
+    route: str = ""
 
     @property
     def age_s(self) -> float:
@@ -71,7 +72,7 @@ class Kept:
         self._pages.move_to_end(key)
         return page
 
-    async def page(self, key: Hashable, make: Callable[[], Awaitable[Made]]) -> Page:
+    async def page(self, key: Hashable, make: Callable[[], Awaitable[Made]], route: str = "") -> Page:
         """The page, made now if it must be. Raises what `make` raises, and Rejected(overloaded)."""
         page = self.found(key)
         if page is not None:
@@ -80,7 +81,7 @@ class Kept:
         if task is None:
             if len(self._making) >= MAKING_PAGES_MAX:
                 raise Rejected("overloaded")
-            task = self._making[key] = asyncio.create_task(self._make(key, make))
+            task = self._making[key] = asyncio.create_task(self._make(key, make, route))
             task.add_done_callback(lambda _: self._made(key))
         return await asyncio.shield(task)  # whoever goes away takes the page from nobody else
 
@@ -97,12 +98,12 @@ class Kept:
         """Rows of the partners' shelves were written."""
         self.drop({name for shelf, row in rows for name in names_of(shelf, row)})
 
-    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Made]]) -> Page:
+    async def _make(self, key: Hashable, make: Callable[[], Awaitable[Made]], route: str) -> Page:
         """Make it, again if what it tells of was changed meanwhile."""
         for _ in range(MAKINGS_MAX):
             turn = self._turn
             body, of, made_at = await make()
-            page = Page(body, etag_of(body), made_at, frozenset(of))
+            page = Page(body, etag_of(body), made_at, frozenset(of), route)
             if all(self._dropped.get(name, 0) <= turn for name in page.of):
                 self._keep(key, page)
                 break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 from typing import Annotated, Any
 
@@ -20,11 +20,12 @@ from partners.desk import Desk
 from partners.pages import tree_html, tree_page
 from partners.public import documents, html
 from partners.public.answers import CSS, HTML, JSON, STYLE_S, SVG, answer, has_it
+from partners.public.front import Address, address_of
 from partners.public.ground import Ground, ground_of, point_shown
 from partners.public.kept import Made, etag_of
 from partners.public.look import STYLE, STYLE_PATH
 from partners.public.map import site_map
-from partners.public.reading import asking, place_of, wants_html
+from partners.public.reading import asking, place_of
 from partners.public.shown import Book
 from partners.store import public_queries, queries, stands
 from partners.store.counters import Counters, counters
@@ -66,24 +67,30 @@ def add_tree(router: APIRouter, desk: Desk) -> None:
                 if facts is None:
                     raise Rejected("unknown_tree")
                 stand = await stands.stand_facts(
-                    reader, unit, facts.batch.id if facts.batch else None, facts.order
+                    reader, facts.funder, facts.batch.id if facts.batch else None, facts.order
                 )
             told = tree_page(facts, place_of(desk, facts), desk.writer.clock.now_ms(), stand)
             return told, (f"tree:{unit}", f"order:{facts.order}", f"site:{facts.site}")
 
-        return await shown(desk, request, ("tree", unit), build, tree_html)
+        return await shown(desk, request, build, tree_html)
 
 
 async def shown(
     desk: Desk,
     request: Request,
-    key: tuple[Hashable, ...],
     build: Build,
     shape: Shape,
+    query: bytes = b"",
     accept: str | None = None,
 ) -> Response:
-    """A document as what the client accepts of the two. Both are kept, and the page is made of the data."""
-    kept = desk.kept
+    """A document as what the client accepts of the two. Both are kept, and the page is made of the data.
+
+    `query`: what of the address its facts depend on.
+    """
+    kept, route = desk.kept, request.scope["route"].path
+    accept = request.headers.get("accept", "") if accept is None else accept
+    address = address_of(request.scope["path"], query, accept)
+    path, _, media = address
 
     async def data() -> Made:
         read_at = monotonic()
@@ -91,17 +98,22 @@ async def shown(
         return _encode(document), of, read_at
 
     async def page() -> Made:
-        found = await kept.page((*key, JSON), data)
+        found = await kept.page((path, query, JSON), data, route)
         document = {**msgspec.json.decode(found.body), "age_max_s": int(kept.kept_s)}
         return shape(document), found.of, found.made_at
 
-    accept = request.headers.get("accept", "") if accept is None else accept
-    media, make = (HTML, page) if wants_html(accept) else (JSON, data)
-    found = kept.found((*key, media))
+    return await _answered(desk, request, address, page if media == HTML else data, route)
+
+
+async def _answered(
+    desk: Desk, request: Request, address: Address, make: Callable[[], Awaitable[Made]], route: str
+) -> Response:
+    kept = desk.kept
+    found = kept.found(address)
     is_hit = found is not None
     if found is None:
-        found = await kept.page((*key, media), make)
-    return answer(found, request, media, kept.kept_s, is_hit)
+        found = await kept.page(address, make, route)
+    return answer(found, request, address[2], kept.kept_s, is_hit)
 
 
 async def _book(desk: Desk, reader: Any) -> Book:
@@ -122,7 +134,7 @@ def _add_front(router: APIRouter, desk: Desk) -> None:
             ]
             return {"programmes": programmes, "data": "/v1/registry/data", "licence": desk.licence}, ()
 
-        return await shown(desk, request, ("registry",), build, html.index_html)
+        return await shown(desk, request, build, html.index_html)
 
     @router.get(
         "/registry/find",
@@ -175,7 +187,7 @@ def _add_programme(router: APIRouter, desk: Desk) -> None:
                 )
             return {**told, "licence": desk.licence}, ()
 
-        return await shown(desk, request, ("programme", programme), build, html.programme_html)
+        return await shown(desk, request, build, html.programme_html)
 
 
 def _add_site(router: APIRouter, desk: Desk) -> None:
@@ -204,7 +216,7 @@ def _add_site(router: APIRouter, desk: Desk) -> None:
                 )
             return {**told, "licence": desk.licence}, (f"site:{site}", f"partner:{found.partner}")
 
-        return await shown(desk, request, ("site", site), build, html.site_html)
+        return await shown(desk, request, build, html.site_html)
 
     @router.get(
         "/registry/sites/{site}/map.svg",
@@ -214,7 +226,6 @@ def _add_site(router: APIRouter, desk: Desk) -> None:
     )
     async def map_of_site(site: SlugPath, request: Request) -> Response:
         """A small map of the site as SVG, as exact as its record allows."""
-        kept, key = desk.kept, ("map", site)
 
         async def make() -> Made:
             read_at = monotonic()
@@ -229,11 +240,8 @@ def _add_site(router: APIRouter, desk: Desk) -> None:
             body = site_map(ground, dots, found.name_zh or found.name_en, found.name_en or found.name_zh)
             return body, (f"site:{site}",), read_at
 
-        page = kept.found(key)
-        is_hit = page is not None
-        if page is None:
-            page = await kept.page(key, make)
-        return answer(page, request, SVG, kept.kept_s, is_hit)
+        address = (request.scope["path"], b"", SVG)
+        return await _answered(desk, request, address, make, request.scope["route"].path)
 
 
 def _add_batch(router: APIRouter, desk: Desk) -> None:
@@ -253,12 +261,12 @@ def _add_batch(router: APIRouter, desk: Desk) -> None:
                 found = await public_queries.batch(reader, name)
                 if found is None:
                     raise Rejected("unknown_batch", order=order_number(number))
-                stand = await stands.stand_facts(reader, 0, name, number)
+                stand = await stands.stand_facts(reader, "", name, number)
                 book = await _book(desk, reader)
             told = documents.batch_document(book, found, stand)
             return {**told, "licence": desk.licence}, (f"order:{number}", f"site:{found.site}")
 
-        return await shown(desk, request, ("batch", name), build, html.batch_html)
+        return await shown(desk, request, build, html.batch_html)
 
 
 async def drawn(site: public_queries.SiteFacts) -> Ground | None:

@@ -16,6 +16,7 @@ from partners.api import Desk, partners_router
 from partners.core import commands as c
 from partners.core.model import BatchShown, EvidenceShown, PartnerReport
 from partners.core.records import commands as r
+from partners.public.front import at_once
 from partners.public.kept import Kept
 from partners.public_api import public_router
 from partners.registry import PartnerSettings
@@ -67,7 +68,9 @@ async def town(url: str, kept_s: float = 10.0) -> AsyncIterator[Town]:
     async with open_bench(url, [simulated]) as bench:
         settings = Settings(_env_file=None, operator_key=OPERATOR_KEY, token_secret=TOKEN_SECRET)  # type: ignore[call-arg]
         desk = Desk(bench.writer, bench.db, bench.registry, lambda: RULES, kept=Kept(kept_s))
-        parts = parts_of(bench, settings, routers=[partners_router(desk), public_router(desk)])
+        parts = parts_of(
+            bench, settings, routers=[partners_router(desk), public_router(desk)], at_once=at_once(desk.kept)
+        )
         transport = httpx.ASGITransport(make_app(parts))
         async with httpx.AsyncClient(transport=transport, base_url="http://trees") as http:
             yield Town(bench, desk, http)
