@@ -32,6 +32,7 @@ class Outcome:
     replayed: bool = False
 
 
+Changed = Sequence[tuple[str, Any]]  # (shelf, row)
 Done = Callable[[Outcome], None]
 
 
@@ -164,6 +165,17 @@ class Decider:
             await self._decide(reader, state, post, follow_up, context, decided)
         except Rejected as refusal:
             raise RuntimeError(f"reaction {type(follow_up).__name__} was refused: {refusal}") from refusal
+
+    @staticmethod
+    def changed_rows(state: State, shelves: Iterable[str]) -> Changed:
+        """What the group has made or changed on these shelves, before it is saved."""
+        found: list[tuple[str, Any]] = []
+        for name in shelves:
+            shelf = state.shelves.get(name)
+            if shelf is not None:
+                keys = (shelf.added | shelf.changed | shelf.rewritten) - shelf.removed
+                found += [(name, shelf[key]) for key in keys]
+        return found
 
     def to_save(
         self, state: State, decided: Decided, journal_ids: Sequence[int]

@@ -58,7 +58,8 @@ from engine.writer import Writer
 from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
 from partners.after_api import after_router
-from partners.api import Desk, partners_router
+from partners.api import partners_router
+from partners.desk import Desk, desk_of
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -74,6 +75,7 @@ from partners.portal.opening import portal_lists, portal_routers
 from partners.portal.routes import portal_files
 from partners.portal_domain import PORTAL
 from partners.post import post_jobs
+from partners.public.front import at_once
 from partners.public_api import public_router
 from partners.record_api import records_router
 from partners.registry import (
@@ -315,6 +317,7 @@ def _parts(engine: Engine) -> Parts:
         audience=settings.token_audience,
         clock=lambda: engine.clock.now_ms() / 1000,
     )
+    desk = desk_of(settings, engine.writer, engine.db, engine.registry, lambda: engine.rules)
     realtime = Realtime(
         hub=engine.hub,
         writer=engine.writer,
@@ -340,14 +343,15 @@ def _parts(engine: Engine) -> Parts:
         front=Front(realtime, frozenset(settings.origins)),
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
-        routers=_routers(engine),
+        routers=_routers(engine, desk),
+        at_once=at_once(desk.kept),
         files=evidence_files(settings.evidence_bytes_max) | portal_files(),
     )
 
 
-def _routers(engine: Engine) -> tuple[APIRouter, ...]:
+def _routers(engine: Engine, desk: Desk) -> tuple[APIRouter, ...]:
     """The partners' routes."""
-    desk, settings = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules), engine.settings
+    settings = engine.settings
     rates = Rates(settings.partner_requests_per_s, settings.partner_requests_burst)
     evidence = _evidence(engine)
     return (

@@ -124,6 +124,14 @@ class Settings(BaseSettings):
     evidence_expiry_s: int = Field(
         604_800, ge=60, description="How long an unfinished upload waits for its next bytes."
     )
+    registry_kept_s: float = Field(
+        10.0, ge=0, description="How old a public page may be where another process changed what it tells of."
+    )
+    registry_kept_bytes_max: int = Field(67_108_864, ge=0, description="Memory for public pages kept.")
+    registry_licence: str = Field(
+        "https://creativecommons.org/licenses/by/4.0/",
+        description="Address of the licence under which the registry's data is given.",
+    )
     readers: int = Field(4, ge=1, description="Database connections for reading.")
 
     announce_s: float = Field(1.0, description="How often ripening is announced.")

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -22,7 +22,7 @@ from engine.clock import Clock
 from engine.core.context import Context
 from engine.core.errors import Rejected
 from engine.core.state import State
-from engine.deciding import Decided, Decider, Done, Outcome, Post, ReadAhead, find_bound, json_of
+from engine.deciding import Changed, Decided, Decider, Done, Outcome, Post, ReadAhead, find_bound, json_of
 from engine.dice import Dice
 from engine.domain import Domain
 from engine.in_force import Rules, RulesAway
@@ -69,6 +69,7 @@ class _Ready:
     posts: list[Post]
     steps: list[Step]
     items: list[Item]
+    rows: Changed
 
 
 @dataclass(slots=True)
@@ -123,6 +124,8 @@ class Writer:
         self._unsaved: deque[dict[str, Post]] = deque(maxlen=2)
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._watching: list[Callable[[Changed], None]] = []
+        self._watched: set[str] = set()
         self.groups = 0
         self.commands = 0
         self.tally = WriterTally()
@@ -161,6 +164,12 @@ class Writer:
             except Overloaded:
                 future.set_result(Outcome(None, Rejected("overloaded")))
         return [await future for future in futures]
+
+    def watch(self, shelves: Sequence[str], look: Callable[[Changed], None]) -> None:
+        """Have `look` see, after each commit and before anybody is answered, what changed on these shelves (and maybe
+        on others). It must be quick, and must not keep or change the rows."""
+        self._watched |= set(shelves)
+        self._watching.append(look)
 
     @property
     def queued(self) -> int:
@@ -272,7 +281,7 @@ class Writer:
         """One group to its end. A fault of the engine's own is traced to the command that causes it."""
         begun = perf_counter()
         try:
-            items = await self._until_committed(posts, decided)
+            items, rows = await self._until_committed(posts, decided)
         except (DatabaseAway, RulesAway) as problem:
             log.error("nothing can be decided: %s", problem)
             return self._fail(posts, "unavailable")
@@ -283,10 +292,12 @@ class Writer:
                 return self._fail(posts, "internal")
             self._forget(posts)
             return all([await self._group([post]) for post in posts])
-        self._committed(posts, items, perf_counter() - begun)
+        self._committed(posts, items, rows, perf_counter() - begun)
         return True
 
-    async def _until_committed(self, posts: list[Post], decided: asyncio.Event | None) -> list[Item]:
+    async def _until_committed(
+        self, posts: list[Post], decided: asyncio.Event | None
+    ) -> tuple[list[Item], Changed]:
         """Decide and commit, again from the start where another process was in the way."""
         for attempt in range(ATTEMPTS_MAX):
             try:
@@ -299,7 +310,9 @@ class Writer:
                 log.info("group of %d is decided again: %s", len(posts), problem)
         raise AssertionError("unreachable")
 
-    async def _attempt(self, posts: list[Post], is_decided: asyncio.Event | None) -> list[Item]:
+    async def _attempt(
+        self, posts: list[Post], is_decided: asyncio.Event | None
+    ) -> tuple[list[Item], Changed]:
         await self._prepare(len(posts))
         state = self._state()
         try:
@@ -320,8 +333,9 @@ class Writer:
         except BaseException:
             self._cache = None
             raise
+        rows = self._decider.changed_rows(state, self._watched)
         state.clean()
-        return items
+        return items, rows
 
     async def _prepare(self, commands: int) -> None:
         """Have ids and the day's secrets at hand, so that deciding never waits for them."""
@@ -392,9 +406,10 @@ class Writer:
                 decided = await self._decider.decide_all(view, state, posts, self._context(now))
             journal_ids = self._sole.journal_ids(len(decided.changed))
             steps, items = self._decider.to_save(state, decided, journal_ids)
+            rows = self._decider.changed_rows(state, self._watched)
             state.clean()
             self._unsaved.append(_keys(decided))
-            return _Ready(posts, steps, items)
+            return _Ready(posts, steps, items, rows)
         except Exception as problem:
             log.info("group of %d is decided again: %s", len(posts), problem)
             return None
@@ -408,7 +423,7 @@ class Writer:
         except Exception as problem:
             log.info("group of %d is decided again: %s", len(ready.posts), problem)
             return False
-        self._committed(ready.posts, ready.items, perf_counter() - begun)
+        self._committed(ready.posts, ready.items, ready.rows, perf_counter() - begun)
         return True
 
     # --- after the commit -------------------------------------------------------------------------
@@ -420,16 +435,25 @@ class Writer:
             self._audience.flush()
             failpoints.hit("writer.answered")
 
-    def _committed(self, posts: Sequence[Post], items: Sequence[Item], seconds: float) -> None:
+    def _committed(self, posts: Sequence[Post], items: Sequence[Item], rows: Changed, seconds: float) -> None:
         self.groups += 1
         self.commands += len(posts)
         self.tally.group_commands.add(len(posts))
         self.tally.group_s.add(seconds)
         failpoints.hit("writer.committed")
+        self._show(rows)
         if not failpoints.is_on(failpoints.ACK_EARLY):
             self._answer(posts)
         self._tell(items)
         failpoints.hit("writer.answered")
+
+    def _show(self, rows: Changed) -> None:
+        """Those who watch see what has changed. A fault of theirs is theirs."""
+        for look in self._watching:
+            try:
+                look(rows)
+            except Exception:
+                log.exception("one who watches rows has failed")
 
     def _tell(self, items: Sequence[Item]) -> None:
         """Publish, and write out. A fault of the audience costs what the journal makes good, not the write path."""

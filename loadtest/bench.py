@@ -35,13 +35,15 @@ class Sizes:
     expiring: int = 5000
     live_balls: tuple[int, ...] = (10_000, 1_000_000)
     trees: int = 100_000
+    page_trees: int = 20_000
+    pages_per_s: int = 1_000
 
     @staticmethod
     def small() -> "Sizes":
         """For trying out whether everything works, in seconds."""
         return Sizes(
             rounds=1, measure_s=0.5, warm_up_s=0.2, shapes=((4, 4), (16, 1)), pressers=16, presses=2,
-            listeners=20, idle=60, expiring=200, live_balls=(400,), trees=2_000,
+            listeners=20, idle=60, expiring=200, live_balls=(400,), trees=2_000, page_trees=600, pages_per_s=200,
         )  # fmt: skip
 
 

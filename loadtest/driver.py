@@ -19,6 +19,8 @@ PLANS: dict[str, type] = {
     "writer": plans.WriterPlan,
     "expiry": plans.ExpiryPlan,
     "allocation": plans.AllocationPlan,
+    "planted": plans.PlantedPlan,
+    "pages": plans.PagesPlan,
 }
 
 

@@ -72,13 +72,14 @@ class Stable:
         store: str,
         prepare: Callable[[str], None] | None = None,
         settings: Mapping[str, str] | None = None,
+        at: tuple[str, list[int]] | None = None,
     ) -> Engine:
         """An engine on a fresh copy of the prefilled database; `null` stores nothing (of the SQLite copy).
 
         `prepare` may change the copy (it gets the url) before the engine opens it; `settings` add to the
-        environment.
+        environment; `at` is another database instead, with its server's process ids.
         """
-        url, pids = self.database(store)
+        url, pids = at or self.database(store)
         if prepare is not None:
             prepare(url)
         port, secret = free_port(), secrets.token_hex(32)

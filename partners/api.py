@@ -5,26 +5,18 @@ Refusals leave as `Rejected`; the one map from codes to statuses lives in the en
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import AfterValidator, Field
 
 from engine.api.callers import MaybeIdempotencyKey, operator_caller
 from engine.api.fields import Body, plain_text
 from engine.api.problems import refusals
 from engine.core.errors import Rejected
-from engine.core.numbers import order_number, parse_order_number, parse_tree_number
-from engine.core.rules import RuleBook
+from engine.core.numbers import order_number, parse_order_number
 from engine.core.units import rfc3339
-from engine.store.database import Database, DatabaseAway, Reader
-from engine.writer import Writer
 from partners.core.commands import (
     CancelOrder,
     HoldOrder,
@@ -34,18 +26,14 @@ from partners.core.commands import (
     ReviewOrder,
 )
 from partners.core.model import ENDED_STATES, OPEN_STATES, WATCHED_STATES
-from partners.pages import Place, tree_html, tree_page
-from partners.registry import Registry
+from partners.desk import Desk, reading
+from partners.public.routes import NumberPath, add_tree
 from partners.store import queries
-from partners.store.stands import stand_facts
 
 MESSAGE_BYTES_MAX = 256 * 1024
 ORDERS_PER_PAGE_MAX = 100
 OPERATOR = "operator"
-HTML_HEADERS = {"vary": "accept", "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-JSON_HEADERS = {"vary": "accept"}
 
-NumberPath = Annotated[str, Path(max_length=40, description="The public number with its check character.")]
 PartnerPath = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 DeliveryPath = Annotated[str, Path(pattern=r"^(submit|cancel|read|remind):[0-9]{1,16}$")]
 StatesQuery = Annotated[
@@ -54,17 +42,6 @@ StatesQuery = Annotated[
 AfterQuery = Annotated[str | None, Query(max_length=40, description="The number after which to go on.")]
 Note = Annotated[str, Field(max_length=500), AfterValidator(plain_text)]
 Reason = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain_text)]
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What the routes work with. `wall_ms` is the host's clock, for the age of signatures."""
-
-    writer: Writer
-    db: Database
-    registry: Registry
-    rules: Callable[[], RuleBook]
-    wall_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
 
 
 class ReviewBody(Body):
@@ -96,42 +73,13 @@ class ResolveBody(Body):
 def partners_router(desk: Desk) -> APIRouter:
     """All routes of the partners, under /v1."""
     router = APIRouter(prefix="/v1")
-    _add_public(router, desk)
+    add_tree(router, desk)
     _add_inbound(router, desk)
     operators = APIRouter(tags=["orders"], dependencies=[Depends(operator_caller)])
     _add_reading(operators, desk)
     _add_commands(operators, desk)
     router.include_router(operators)
     return router
-
-
-def _add_public(router: APIRouter, desk: Desk) -> None:
-    @router.get(
-        "/trees/{number}",
-        tags=["trees"],
-        response_model=None,
-        responses=refusals("bad_number", "unknown_tree"),
-    )
-    async def tree(number: NumberPath, request: Request) -> Response:
-        """The public facts of a tree, as JSON or, for a browser, as a page. Nothing about a person."""
-        unit = parse_tree_number(number)
-        async with reading(desk) as reader:
-            facts = await queries.tree_facts(reader, unit)
-            if facts is None:
-                raise Rejected("unknown_tree")
-            stand = await stand_facts(reader, unit, facts.batch.id if facts.batch else None, facts.order)
-        page = tree_page(facts, place_of(desk, facts), desk.writer.clock.now_ms(), stand)
-        if wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(tree_html(page), headers=HTML_HEADERS)
-        return JSONResponse(page, headers=JSON_HEADERS)
-
-
-def place_of(desk: Desk, facts: queries.TreeFacts) -> Place | None:
-    """Where a tree is to stand, by the rulebook in force; None: its programme is not in it any more."""
-    rules = desk.rules()
-    programme = rules.programmes.get(facts.route) or rules.programmes.get(facts.programme)
-    partner = facts.partner or (programme.partner if programme else "")
-    return Place(programme, rules, desk.registry.is_live(partner)) if programme else None
 
 
 def _add_inbound(router: APIRouter, desk: Desk) -> None:
@@ -238,16 +186,6 @@ def _add_commands(router: APIRouter, desk: Desk) -> None:
         return await submit(desk, ResolveDelivery(key, OPERATOR, delivery, body.arrived))
 
 
-@asynccontextmanager
-async def reading(desk: Desk) -> AsyncIterator[Reader]:
-    """A read view; a database that is away is said as a refusal."""
-    try:
-        async with desk.db.snapshot() as reader:
-            yield reader
-    except DatabaseAway as problem:
-        raise Rejected("unavailable") from problem
-
-
 async def submit(desk: Desk, command: Any) -> dict[str, Any]:
     """The reply of a command. Raises its refusal."""
     outcome = await desk.writer.submit(command)
@@ -264,12 +202,6 @@ async def _bounded_body(request: Request) -> bytes:
         if len(body) > MESSAGE_BYTES_MAX:
             raise Rejected("bad_request", body_bytes_max=MESSAGE_BYTES_MAX)
     return bytes(body)
-
-
-def wants_html(accept: str) -> bool:
-    """A browser names text/html before JSON; whoever names neither gets JSON."""
-    html, as_json = accept.find("text/html"), accept.find("application/json")
-    return html >= 0 and (as_json < 0 or html < as_json)
 
 
 def order_shown(order: dict[str, Any]) -> dict[str, Any]:

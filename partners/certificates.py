@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.core.numbers import number_of, tree_number
+from partners.public.shown import surveyor_shown
 from partners.store.stands import Stand
 
 WORDING = "2026-11"
@@ -216,9 +217,10 @@ def rate_text(count: Any) -> tuple[str, str]:
     doubt = ("；结论不确定", "; inconclusive") if count.verdict == "inconclusive" else ("", "")
     conflict = ("；调查方有利益关系", "; the surveyor has an interest") if count.is_conflicted else ("", "")
     ends = (f"{doubt[0]}{conflict[0]}", f"{doubt[1]}{conflict[1]}")
+    by = surveyor_shown(count.surveyor)
     return (
-        f"{rate}{zh_span}，{count.visited_on}，{zh_how} {count.n:,} 株，{count.surveyor}{ends[0]}",
-        f"{rate}{en_span}, {count.visited_on}, {count.n:,} trees in {en_how}, by {count.surveyor}{ends[1]}",
+        f"{rate}{zh_span}，{count.visited_on}，{zh_how} {count.n:,} 株，{by}{ends[0]}",
+        f"{rate}{en_span}, {count.visited_on}, {count.n:,} trees in {en_how}, by {by}{ends[1]}",
     )
 
 

@@ -25,8 +25,11 @@ from partners.adapters.files.judging import Judged, KnownBatch, OrderFacts
 from partners.adapters.files.letters import Language, Line
 from partners.adapters.files.mails import File
 from partners.adapters.files.names import Names
+from partners.adapters.files.surveying import Count, Surveyed, judge_surveys
+from partners.core.after_commands import PlotCount, RecordAudit
 from partners.core.commands import RecordReport
 from partners.core.model import PartnerReport
+from partners.counts import counts_of
 from partners.sheets.kinds import ORDER
 from partners.sheets.problems import CellProblem, FileRefused
 from partners.sheets.reading import Table, read_table
@@ -37,6 +40,8 @@ from partners.store import queries
 
 ORDERS_PER_FILE_MAX = 200
 _OWN_ROW = {"order_held": "order_held", "order_ended": "order_ended"}
+
+_COUNT_COLUMNS = {"visited_on": "visit_date", "plots": "planted_in_plot", "method": "method"}
 
 _TEMPORARY = ("unavailable", "overloaded", "internal")
 _TOLD_IN_TEXT_MAX = 20
@@ -76,7 +81,6 @@ class Taken:
     problems: list[CellProblem] = field(default_factory=list)
     notes: list[CellProblem] = field(default_factory=list)
     recorded_rows: int = 0
-    survival: tuple[SurvivalRow, ...] = ()
     refusal: FileRefused | None = None
     table: Table | None = None
 
@@ -118,7 +122,7 @@ class Intake:
             raise FileRefused("too_many_orders", orders_max=ORDERS_PER_FILE_MAX)
         taken = Taken(problems=list(table.problems), table=table)
         if table.kind.id == "survival":
-            await self._survey(came, rows, taken)
+            await self._survey(came, table, rows, taken)
         else:
             await self._record(came, table, rows, orders, taken)
         return taken
@@ -174,11 +178,16 @@ class Intake:
             lambda order: order in spoilt or None in spoilt,
         )
 
-    async def _survey(self, came: Came, rows: Sequence[Row], taken: Taken) -> None:
-        """Survival rows of batches that the partner planted; they are kept as values for whoever audits."""
+    async def _survey(self, came: Came, table: Table, rows: Sequence[Row], taken: Taken) -> None:
+        """Survival rows of batches that the partner planted become the counts that were planned of them."""
         surveys = [row for row in rows if isinstance(row, SurvivalRow)]
         named = {row.row: _batch_named(row.batch_no) for row in surveys}
-        facts = await self._facts(came.partner, sorted({order for order, _ in named.values() if order}))
+        orders = sorted({order for order, _ in named.values() if order})
+        if len(orders) > ORDERS_PER_FILE_MAX:
+            fields = {"reason": "too_many_orders"}
+            taken.problems += [CellProblem(row.row, "batch_no", "not_taken", fields) for row in surveys]
+            return
+        facts = await self._facts(came.partner, orders)
         good, is_code = [], _is_code(came)
         for row in surveys:
             order, report_no = named[row.row]
@@ -189,9 +198,27 @@ class Intake:
             elif not is_code(order, row.check):
                 taken.problems.append(CellProblem(row.row, "check", "wrong_check"))
             else:
-                good.append(replace(row, batch_no=f"{order_number(known.id)}/{report_no}"))
-        taken.survival, taken.recorded_rows = tuple(good), len(good)
-        taken.lines.append(Line("survival", number=len(good)))
+                good.append(((known.id, report_no), row))
+        judged = judge_surveys(good, await counts_of(self._db, facts), _spoilt(table, taken.problems))
+        taken.problems += judged.problems
+        await self._record_counts(came, judged, taken)
+
+    async def _record_counts(self, came: Came, judged: Surveyed, taken: Taken) -> None:
+        commands = [_audit(came, count) for count in judged.counts]
+        outcomes = await self._submit_all(commands) if commands else []
+        if any(one.error is not None and one.error.code in _TEMPORARY for one in outcomes):
+            raise TakeLater
+        for count, outcome in zip(judged.counts, outcomes, strict=True):
+            if outcome.error is not None:
+                taken.problems += [_refused(row, outcome.error) for row in count.rows]
+                continue
+            taken.recorded_rows += len(count.rows)
+            said = json.loads(outcome.data or b"{}")
+            rate = "?" if said["rate_bp"] is None else f"{said['rate_bp'] / 100:.1f} %"
+            order, report_no = count.batch
+            taken.lines.append(Line("counted", order, len(count.plots), text=report_no, reason=rate))
+        if judged.known_rows:
+            taken.lines.append(Line("counted_before", number=judged.known_rows))
 
     async def _give_back(self, came: Came, table: Table, taken: Taken) -> None:
         if not taken.problems and not taken.notes:
@@ -285,7 +312,29 @@ def _command(came: Came, report: PartnerReport) -> RecordReport:
     return RecordReport(None, came.partner.id, f"file_{way[:40]}", digest, report)
 
 
+def _audit(came: Came, count: Count) -> RecordAudit:
+    """The count as it is recorded. Who hands in what they planted themselves has an interest; what an operator hands
+    in says who counted."""
+    order, _ = count.batch
+    by = "operator" if came.is_vouched else f"{came.partner.id}/files"
+    surveyor = count.surveyor if came.is_vouched else f"{came.partner.id}/{count.surveyor}"
+    plots = tuple(PlotCount(*plot) for plot in count.plots)
+    return RecordAudit(
+        None, by, order, count.audit, count.visited_on, count.method, surveyor, not came.is_vouched, plots
+    )
+
+
+def _spoilt(table: Table, problems: Sequence[CellProblem]) -> frozenset[tuple[int, str] | None]:
+    """Batches with a row that is not taken; None where it may be any batch's."""
+    wrong = {problem.row for problem in problems}
+    named = [row.values.get("batch_no") for row in table.rows if row.problems or row.number in wrong]
+    return frozenset(_batch_named(name) if name else None for name in named)
+
+
 def _refused(row: int, refusal: Rejected) -> CellProblem:
+    if refusal.code == "bad_audit" and refusal.fields.get("field") in _COUNT_COLUMNS:
+        column, expected = _COUNT_COLUMNS[str(refusal.fields["field"])], refusal.fields.get("expected", "")
+        return CellProblem(row, column, "count_refused", {"expected": expected})
     if refusal.code in _OWN_ROW:
         return CellProblem(row, "", _OWN_ROW[refusal.code], {"state": refusal.fields.get("state", "")})
     return CellProblem(row, "", "not_taken", {"reason": refusal.code})

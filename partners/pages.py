@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 from engine.core.numbers import order_number, tree_number
 from engine.core.rules import Programme, RuleBook
 from engine.core.units import local_day, rfc3339
 from engine.facts import WAITING_STATES
+from partners.public.look import SIMULATED, Html, facts, link, page
+from partners.public.shown import batch_url, programme_url, site_url, surveyor_shown
 from partners.store.queries import BatchFacts, TreeFacts
 from partners.store.stands import Stand
 
@@ -99,9 +100,10 @@ def tree_page(tree: TreeFacts, place: Place | None, now: int, stand: Stand | Non
         "last_fact_at": rfc3339(tree.fact_at),
         **_place(tree, place, now),
         "order": order_number(tree.order) if tree.order is not None else None,
+        "batch": batch_url(tree.batch.id) if tree.batch is not None else None,
         "granularity": tree.granularity or (place.programme.granularity if place else None),
         "pooled": _pooled(tree),
-        "proof": [*_proof(tree), *(_counts(stand) if stand is not None else ())],
+        "proof": [*_proof(tree), *(counts_told(stand) if stand is not None else ())],
         "plot": _plot_facts(stand) if stand is not None and stand.verified else None,
         "certificate": f"/v1/trees/{tree_number(tree.unit)}/certificate",
     }
@@ -119,24 +121,12 @@ def _waiting(tree: TreeFacts) -> dict[str, Any] | None:
     }
 
 
-def tree_html(page: Mapping[str, Any]) -> str:
+def tree_html(tree: Mapping[str, Any]) -> bytes:
     """The same facts to be read by a person."""
-    rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in _lines(page) if text
-    )
-    warning = (
-        "<p class=warn>Simulated partner: no real tree. 模拟伙伴，并非真实树木。</p>"
-        if page["simulated"]
-        else ""
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Tree {escape(page['number'])}</title><style>body{{font:1rem/1.5 sans-serif;max-width:40rem;"
-        "margin:2rem auto;padding:0 1rem}th{text-align:left;padding-right:1rem;vertical-align:top}"
-        ".warn{border:2px solid;padding:.5rem}</style>"
-        f"<h1>Tree {escape(page['number'])}</h1>{warning}<table>{rows}</table></html>"
-    )
+    warning = SIMULATED if tree["simulated"] else ""
+    address = f"/v1/trees/{tree['number']}"
+    foot = (f"The same as JSON: {address}, Accept: application/json",)
+    return page(f"Tree 树 {tree['number']}", [facts(_lines(tree))], warning, foot)
 
 
 def _place(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
@@ -153,8 +143,13 @@ def _place(tree: TreeFacts, place: Place | None, now: int) -> dict[str, Any]:
     species = place.rules.species[programme.species]
     return {
         "species": {"id": species.id, "scientific": species.scientific, "names": dict(species.names)},
-        "programme": {"id": programme.id, "names": dict(programme.names)},
+        "programme": {
+            "id": programme.id,
+            "names": dict(programme.names),
+            "url": programme_url(programme.id),
+        },
         "site": {
+            "url": site_url(tree.site) if tree.site and tree.site_names else None,
             "names": tree.site_names or dict(programme.site),
             "region": programme.region,
             "latitude": float(programme.latitude),
@@ -215,7 +210,7 @@ def _proof(tree: TreeFacts) -> list[dict[str, Any]]:
     return found
 
 
-def _counts(stand: Stand) -> list[dict[str, Any]]:
+def counts_told(stand: Stand) -> list[dict[str, Any]]:
     """Counts of living trees on the plot: a pooled tree is never said to be dead, its plot's rate is told."""
     return [
         {
@@ -228,7 +223,7 @@ def _counts(stand: Stand) -> list[dict[str, Any]]:
             "plots": len(count.plots),
             "method": count.method,
             "visited_on": count.visited_on,
-            "by": count.surveyor,
+            "by": surveyor_shown(count.surveyor),
             "has_conflict_of_interest": count.is_conflicted,
             "verdict": count.verdict,
             "why": count.why,
@@ -257,9 +252,10 @@ def _note_text(note: str, reason: str) -> dict[str, str]:
     return {"en": " ".join(text[0] for text in texts), "zh": "".join(text[1] for text in texts)}
 
 
-def _lines(page: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _lines(page: Mapping[str, Any]) -> list[tuple[str, object]]:
     species, site, season, pooled = (page[name] for name in ("species", "site", "season", "pooled"))
-    lines = [
+    programme = page["programme"]
+    lines: list[tuple[str, object]] = [
         ("State 状态", f"{page['state_text']['en']} {page['state_text']['zh']}"),
         ("Waiting since 等待自", page["waiting"]["since"] if page["waiting"] else ""),
         ("Energy back at 能量退还时间", (page["waiting"] or {}).get("energy_back_at") or ""),
@@ -268,21 +264,31 @@ def _lines(page: Mapping[str, Any]) -> list[tuple[str, str]]:
             "Species 树种",
             f"{species['names']['en']} {species['names']['zh']} ({species['scientific']})" if species else "",
         ),
-        ("Site 地点", f"{site['names']['en']} {site['names']['zh']}" if site else ""),
+        ("Programme 项目", link(programme["url"], _both(programme["names"])) if "url" in programme else ""),
+        ("Site 地点", link(site["url"] or "", _both(site["names"])) if site else ""),
         ("Partner 伙伴", str(page["partner"] or "")),
         ("Season 种植季", _season_text(season)),
         ("One of 其中之一", f"{pooled['one_of']:,} · {pooled['plot']}" if pooled else ""),
+        ("Planting report 种植报告", link(page["batch"], page["order"]) if page["batch"] else ""),
         ("Last fact 最近事实", str(page["last_fact_at"])),
     ]
     proofs = [_proof_text(proof) for proof in page["proof"]] or ["none yet 暂无"]
     plot = page["plot"]
     if plot is not None:
         lines += _plot_lines(plot)
-    lines.append(("Certificate 证书", f"{page['certificate']}?lang=zh"))
+    paper = page["certificate"]
+    papers = [
+        link(f"{paper}?lang={language}", shown) for language, shown in (("zh", "中文"), ("en", "English"))
+    ]
+    lines.append(("Certificate 证书", Html(" · ".join(papers))))
     return lines + [("Proof 证明", text) for text in proofs]
 
 
-def _plot_lines(plot: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _both(names: Mapping[str, str]) -> str:
+    return f"{names['en']} {names['zh']}"
+
+
+def _plot_lines(plot: Mapping[str, Any]) -> list[tuple[str, object]]:
     befell = "; ".join(f"{one['kind']} {one['happened_on']}" for one in plot["disturbances"])
     return [
         ("Replanted 补植", f"{plot['trees_replanted']:,}" if plot["trees_replanted"] else ""),
@@ -303,7 +309,7 @@ def _proof_text(proof: Mapping[str, Any]) -> str:
     if proof["kind"] == "review":
         return f"review: {_counted(proof['trees_verified'], 'tree')} verified 核验"
     if proof["kind"] == "survival_count":
-        return _count_text(proof)
+        return count_text(proof)
     first, last = proof["planted_from_on"], proof["planted_to_on"]
     days = f"on {first}" if first == last else f"from {first} to {last}"
     return (
@@ -312,7 +318,8 @@ def _proof_text(proof: Mapping[str, Any]) -> str:
     )
 
 
-def _count_text(proof: Mapping[str, Any]) -> str:
+def count_text(proof: Mapping[str, Any]) -> str:
+    """A count of living trees in a line: rate, interval, day, sample, who counted, what follows."""
     figure = "survival 成活率" if proof["figure"] == "survival" else "preservation 保存率"
     span = "" if proof["low_bp"] is None else f" ({proof['low_bp'] / 100:.1f}–{proof['high_bp'] / 100:.1f} %)"
     return (

@@ -1,30 +1,31 @@
-"""Public pages of what follows `planted`: certificates of trees, the four counters of programmes. They only read."""
+"""Public pages for anybody, under /v1: the registry, and certificates of trees. They only read."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping
-from html import escape
-from time import monotonic
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import Response
 
-from engine.api.fields import SlugPath
 from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.core.numbers import parse_number, parse_tree_number
-from partners.api import HTML_HEADERS, JSON_HEADERS, Desk, NumberPath, place_of, reading, wants_html
 from partners.certificates import KIND, Certificate, certificate, told
+from partners.desk import Desk
 from partners.pages import tree_page
 from partners.printing import pdf
+from partners.public.answers import has_it
+from partners.public.data_routes import add_data
+from partners.public.look import facts, link, page
+from partners.public.reading import asking, place_of
+from partners.public.routes import NumberPath, Told, add_registry, shown
 from partners.store import queries, stands
-from partners.store.counters import Counters, counters, facts
 
 PRINTS_WAITING_MAX = 16
 ADDRESS_CHARACTERS_MAX = 300
-PROGRAMMES_KEPT_MAX = 1000
 
 LanguageQuery = Annotated[Literal["zh", "en"], Query(description="Language of the PDF.")]
 EditionQuery = Annotated[
@@ -42,8 +43,6 @@ class Press:
 
     async def print(self, found: Certificate, language: str, address: str) -> bytes:
         """The page. Raises Rejected(overloaded) where too many wait already."""
-        if len(address) > ADDRESS_CHARACTERS_MAX:
-            raise Rejected("bad_request", field="host", characters_max=ADDRESS_CHARACTERS_MAX)
         if self._waiting >= PRINTS_WAITING_MAX:
             raise Rejected("overloaded")
         self._waiting += 1
@@ -54,29 +53,10 @@ class Press:
             self._waiting -= 1
 
 
-class Kept:
-    """Counters that were worked out a moment ago, so that a popular page does not count all trees each time."""
-
-    def __init__(self, kept_s: float) -> None:
-        self._kept_s = kept_s
-        self._kept: dict[str, tuple[float, Counters | None]] = {}
-
-    async def of(self, desk: Desk, programme: str) -> Counters | None:
-        """The counters of a programme, at most `kept_s` old; None: no tree of it."""
-        until, found = self._kept.get(programme, (0.0, None))
-        if monotonic() >= until:
-            async with reading(desk) as reader:
-                found = (await counters(reader, programme)).get(programme)
-            if len(self._kept) >= PROGRAMMES_KEPT_MAX:
-                self._kept.clear()
-            self._kept[programme] = (monotonic() + self._kept_s, found)
-        return found
-
-
-def public_router(desk: Desk, kept_s: float = 5.0) -> APIRouter:
-    """Certificates of trees and counters of programmes, under /v1, for anybody."""
+def public_router(desk: Desk) -> APIRouter:
+    """The registry and certificates of trees."""
     router = APIRouter(prefix="/v1", tags=["trees"])
-    press, kept = Press(), Kept(kept_s)
+    press = Press()
 
     @router.get(
         "/trees/{number}/certificate",
@@ -91,105 +71,78 @@ def public_router(desk: Desk, kept_s: float = 5.0) -> APIRouter:
         as_: Annotated[Literal["pdf", "json"], Query(alias="format")] = "pdf",
     ) -> Response:
         """The pledge card or certificate of a tree: a PDF, or its facts with the state of an edition."""
-        found = await _certificate(desk, parse_tree_number(number))
+        unit = parse_tree_number(number)
         if as_ == "json":
-            return JSONResponse(told(found, edition), headers={"cache-control": "no-cache"})
+            return await _told(desk, request, unit, edition, "application/json")
+        found, _ = await _certificate(desk, unit)
         address = (
             f"{str(request.base_url).rstrip('/')}/v1/certificates/{found.number}?edition={found.edition[:12]}"
         )
-        body = await press.print(found, lang, address)
-        name = f"{found.number}-{lang}.pdf"
-        headers = {"content-disposition": f'inline; filename="{name}"', "cache-control": "no-cache"}
-        return Response(body, media_type="application/pdf", headers=headers)
+        return await _printed(press, request, found, lang, address)
 
     @router.get(
         "/certificates/{number}",
         response_model=None,
-        responses=refusals("bad_number", "unknown_tree"),
+        responses=refusals("bad_number", "unknown_tree", "overloaded"),
     )
     async def check_certificate(
         number: NumberPath, request: Request, edition: EditionQuery = None
     ) -> Response:
         """What has become of a certificate that somebody holds: valid, updated or withdrawn."""
-        found = await _certificate(desk, parse_number(KIND, number))
-        document = told(found, edition)
-        if wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(_certificate_html(document), headers=HTML_HEADERS)
-        return JSONResponse(document, headers=JSON_HEADERS)
+        accept = request.headers.get("accept", "")
+        return await _told(desk, request, parse_number(KIND, number), edition, accept)
 
-    @router.get(
-        "/programmes/{programme}",
-        response_model=None,
-        responses=refusals("unknown_programme"),
-    )
-    async def programme_counters(programme: SlugPath, request: Request) -> Response:
-        """The four counters of a programme: pledged, funded, planted, alive; JSON, or a page for a browser."""
-        known = desk.rules().programmes.get(programme)
-        found = await kept.of(desk, programme)
-        if known is None and found is None:
-            raise Rejected("unknown_programme")
-        names = dict(known.names) if known is not None else {"zh": programme, "en": programme}
-        is_live = known is not None and desk.registry.is_live(known.partner)
-        document = {
-            "programme": programme,
-            "names": names,
-            "simulated": not is_live,
-            **facts(found or Counters()),
-        }
-        if wants_html(request.headers.get("accept", "")):
-            return HTMLResponse(_programme_html(document), headers=HTML_HEADERS)
-        return JSONResponse(document, headers=JSON_HEADERS)
-
+    add_registry(router, desk)
+    add_data(router, desk)
     return router
 
 
-async def _certificate(desk: Desk, unit: int) -> Certificate:
-    async with reading(desk) as reader:
+async def _certificate(desk: Desk, unit: int) -> tuple[Certificate, tuple[str, ...]]:
+    """The certificate, and the names of what it tells of."""
+    async with asking(desk) as reader:
         tree = await queries.tree_facts(reader, unit)
         if tree is None:
             raise Rejected("unknown_tree")
-        stand = await stands.stand_facts(reader, unit, tree.batch.id if tree.batch else None, tree.order)
-    page = tree_page(tree, place_of(desk, tree), desk.writer.clock.now_ms())
-    return certificate(page, unit, stand)
+        stand = await stands.stand_facts(
+            reader, tree.funder, tree.batch.id if tree.batch else None, tree.order
+        )
+    facts_shown = tree_page(tree, place_of(desk, tree), desk.writer.clock.now_ms(), stand)
+    return certificate(facts_shown, unit, stand), (f"tree:{unit}", f"order:{tree.order}", f"site:{tree.site}")
 
 
-_COUNTER_TEXTS = {
-    "pledged": "Pledged 已认捐",
-    "funded": "Funded 已有资金",
-    "planted": "Planted and verified 已种植并核验",
-    "written_down": "Written down 已核减",
-    "not_yet_known": "Survival not yet known 成活未知",
-}
+async def _told(desk: Desk, request: Request, unit: int, edition: str | None, accept: str) -> Response:
+    query = request.scope["query_string"]
+
+    async def build() -> Told:
+        found, of = await _certificate(desk, unit)
+        return told(found, edition), of
+
+    return await shown(desk, request, build, _certificate_html, query, accept)
 
 
-def _programme_html(document: Mapping[str, Any]) -> str:
-    rows = [(text, f"{document[name]:,}") for name, text in _COUNTER_TEXTS.items()]
-    alive = document["alive"]
-    if alive is not None:
-        days = f"{alive['first_count_on']} – {alive['last_count_on']}"
-        text = f"{alive['trees']:,} of {alive['of_trees']:,} (95 %: {alive['low']:,}–{alive['high']:,}); "
-        rows.insert(4, ("Alive 存活", f"{text}{alive['trees_counted']:,} trees counted 已调查株数, {days}"))
-    else:
-        rows.insert(4, ("Alive 存活", "not yet known 尚未调查"))
-    warning = "Simulated partner: no real trees. 模拟伙伴，并非真实树木。" if document["simulated"] else ""
-    return _html(f"{document['names']['en']} {document['names']['zh']}", rows, warning)
+async def _printed(
+    press: Press, request: Request, found: Certificate, language: str, address: str
+) -> Response:
+    """The PDF; not printed again for whoever has it. It may be kept, but must be asked about each time."""
+    if len(address) > ADDRESS_CHARACTERS_MAX:
+        raise Rejected("bad_request", field="host", characters_max=ADDRESS_CHARACTERS_MAX)
+    of = hashlib.sha256(f"{found.edition} {language} {address}".encode()).hexdigest()
+    headers = {"etag": f'W/"{of[:24]}"', "cache-control": "no-cache"}
+    if has_it(request.headers.get("if-none-match"), headers["etag"]):
+        return Response(status_code=304, headers=headers)
+    body = await press.print(found, language, address)
+    headers["content-disposition"] = f'inline; filename="{found.number}-{language}.pdf"'
+    return Response(body, media_type="application/pdf", headers=headers)
 
 
-def _certificate_html(document: Mapping[str, Any]) -> str:
+def _certificate_html(document: Mapping[str, Any]) -> bytes:
     states = {"valid": "valid 有效", "updated": "updated since 已更新", "withdrawn": "withdrawn 已撤销"}
-    rows = [("State 状态", states[document["state"]]), ("Edition 版本", document["edition"])]
+    rows: list[tuple[str, object]] = [
+        ("State 状态", states[document["state"]]),
+        ("Edition 版本", document["edition"]),
+        ("Tree 树", link(f"/v1/trees/{document['tree']}", document["tree"])),
+    ]
     for language in ("zh", "en"):
         rows += [(fact["label"], fact["text"]) for fact in document[language]["facts"]]
         rows += [("", text) for text in document[language]["statements"]]
-    return _html(f"{document['zh']['title']} {document['en']['title']} {document['number']}", rows, "")
-
-
-def _html(title: str, rows: list[tuple[str, str]], warning: str) -> str:
-    cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
-    told_first = f"<p class=warn>{escape(warning)}</p>" if warning else ""
-    return (
-        '<!doctype html><html lang="zh"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>body{{font:1rem/1.5 sans-serif;max-width:40rem;margin:2rem auto;"
-        "padding:0 1rem}th{text-align:left;padding-right:1rem;vertical-align:top}.warn{border:2px solid;padding:.5rem}"
-        f"</style><h1>{escape(title)}</h1>{told_first}<table>{cells}</table></html>"
-    )
+    return page(f"{document['zh']['title']} {document['en']['title']} {document['number']}", [facts(rows)])

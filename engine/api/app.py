@@ -73,6 +73,7 @@ def make_app(parts: Parts) -> FastAPI:
         is_draining=lambda: parts.is_draining,
         pictures={photos.PATH: parts.settings.photo_bytes_max},
         files={**parts.files, studies.SIMULATIONS_PATH: (studies.TRACED_BYTES_MAX, ())},
+        at_once=parts.at_once,
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

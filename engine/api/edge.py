@@ -4,8 +4,9 @@ Plain ASGI, outside the framework, so that nothing can answer around it. Logs th
 with ids, a query, a header or a body.
 """
 
+import logging
+import os
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,9 @@ from engine.pictures import MEDIA_TYPES
 from engine.tally import HttpTally
 
 log = structlog.get_logger(__name__)
+_levels = logging.getLogger(
+    __name__
+)  # asked first: a line that nobody wants costs as much as one that is written
 
 _QUIET = ("/healthz", "/readyz", "/metrics")
 _NO_BODY = ("GET", "HEAD", "OPTIONS")
@@ -30,7 +34,8 @@ class Edge:
     """Wraps the app. `body_bytes_max`: a larger body is refused by its head, or as soon as it has grown so far.
 
     `pictures`: the paths that take pictures in place of JSON, each with its own limit in bytes. `files`: what paths
-    begin with that take other things, each with its limit and its media types.
+    begin with that take other things, each with its limit and its media types. `at_once`: what may answer a GET without
+    its route.
     """
 
     def __init__(
@@ -41,11 +46,13 @@ class Edge:
         is_draining: Callable[[], bool],
         pictures: Mapping[str, int],
         files: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType({}),
+        at_once: Callable[[Scope], ASGIApp | None] | None = None,
     ) -> None:
         self._app = app
         self._body_bytes_max = body_bytes_max
         self._takes = {path: (limit, MEDIA_TYPES) for path, limit in pictures.items()}
         self._files = files
+        self._at_once = at_once
         self._tally = tally
         self._is_draining = is_draining
 
@@ -55,7 +62,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        request_id = uuid.uuid4().hex
+        request_id = os.urandom(16).hex()
         answered: list[int] = []
 
         async def sending(message: Message) -> None:
@@ -90,6 +97,11 @@ class Edge:
         return [*found, (b"connection", b"close")] if self._is_draining() else found
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._at_once is not None and scope["method"] == "GET":
+            answer = self._at_once(scope)
+            if answer is not None:
+                await answer(scope, receive, send)
+                return
         headers = {name.lower(): value for name, value in scope["headers"]}
         length = headers.get(b"content-length", b"")
         has_body = (length.isdigit() and int(length[:20]) > 0) or b"transfer-encoding" in headers
@@ -135,7 +147,7 @@ class Edge:
         route = _route(scope)
         self._tally.requests[method, route, status] += 1
         self._tally.seconds.add(seconds)
-        if route not in _QUIET:
+        if route not in _QUIET and _levels.isEnabledFor(logging.INFO):
             log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 

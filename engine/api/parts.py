@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.types import ASGIApp, Scope
 
 from engine.api.tokens import TokenVerifier
 from engine.clock import Clock
@@ -32,6 +33,7 @@ class Parts:
 
     `publisher` publishes rulebooks; `in_force` knows which edition counts (None: one rulebook for ever).
     `studies` are simulations and reports that run apart.
+    `at_once` may answer a request before any route is looked for (a page that is kept);
     `explain` tells of one ball (None: there is none such); `routers` are those of other domains (partners), `files`
     what paths of theirs take in place of JSON: beginning, largest body, media types;
     `front` and `counters` belong to the socket side and are only read. `is_draining` makes readiness fail.
@@ -53,6 +55,7 @@ class Parts:
     counters: Counters | None = None
     routers: Sequence[APIRouter] = ()
     files: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    at_once: Callable[[Scope], ASGIApp | None] | None = None
     http: HttpTally = field(default_factory=HttpTally)
     jobs: JobTally = field(default_factory=JobTally)
     counts: ReportCounts = field(default_factory=ReportCounts)

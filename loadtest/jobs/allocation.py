@@ -48,7 +48,7 @@ async def run(plan: AllocationPlan) -> dict[str, object]:
     epoch = await migrate(plan.url)
     db = await open_database(plan.url)
     rules, clock = load_rulebook(), Clock()
-    await _fill(db, rules, plan.trees, clock.now_ms())
+    await fill_trees(db, rules, plan.trees, clock.now_ms())
     terms = [PartnerTerms(_partner(number), is_live=False, lines_max=3) for number in range(PARTNERS)]
     domains = (GAME, partners_domain(terms))
     writer = Writer(db, domains, FixedRules(lambda: rules), Hub(Limits(), epoch), clock, 100_000)
@@ -90,7 +90,8 @@ async def _facts(db: Database) -> dict[str, object]:
 # --- trees as if they had been redeemed -------------------------------------------------------------
 
 
-async def _fill(db: Database, rules: RuleBook, trees: int, now: int) -> None:
+async def fill_trees(db: Database, rules: RuleBook, trees: int, now: int) -> None:
+    """Users, commitments, stock and trees that wait for an order, written past the writer."""
     programmes = sorted(rules.programmes.values(), key=lambda one: one.id)
     await db.reserve_ids(FIRST_ID + 2 * trees + 1_000_000)
     users = math.ceil(trees / TREES_EACH)

@@ -97,6 +97,38 @@ class ExpiryPlan:
 
 
 @dataclass(slots=True)
+class PlantedPlan:
+    """Fill the empty database at `url` with that many trees, most of them in orders, and of those most planted."""
+
+    url: str
+    trees: int
+
+
+@dataclass(slots=True)
+class PagesPlan:
+    """Ask for pages: those of `hot` again and again, `cold_pct` per cent from `cold`, each once.
+
+    `per_s` 0: as fast as `connections` with one request each can; else at that rate, whether answers come or not.
+    `writes` are (path, JSON body) that an operator sends beside it, `writes_per_s` of them a second, over and over;
+    every fifth is one of `once` instead, as far as they last.
+    `hot` and `cold` are (path, what is accepted).
+    """
+
+    server: Server
+    hot: list[tuple[str, str]]
+    cold: list[tuple[str, str]]
+    cold_pct: int
+    per_s: int
+    connections: int
+    warm_up_s: float
+    measure_s: float
+    writes: list[tuple[str, str]] = field(default_factory=list)
+    once: list[tuple[str, str]] = field(default_factory=list)
+    writes_per_s: int = 0
+    operator_key: str = ""
+
+
+@dataclass(slots=True)
 class AllocationPlan:
     """Place that many redeemed trees; the database at `url` is empty."""
 

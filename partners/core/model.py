@@ -147,7 +147,9 @@ class OrderLine:
 class Batch:
     """One planting as the partner reported it, `report_no` being the partner's own number of the report.
 
-    `findings` are reasons from a fixed list why a reviewer should look closer.
+    `findings` are reasons from a fixed list why a reviewer should look closer. `planters`: how many people planted;
+    the point (WGS 84, millionths of a degree) and `notes` are the partner's own, where it told any. Notes are for
+    reviewers, as they may name people.
     """
 
     id: str
@@ -163,6 +165,10 @@ class Batch:
     units: list[int] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    planters: int | None = None
+    latitude_e6: int | None = None
+    longitude_e6: int | None = None
+    notes: str = ""
 
 
 @dataclass(slots=True)

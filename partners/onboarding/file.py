@@ -170,6 +170,10 @@ class SiteRow(Strict):
     datum: Literal["WGS84", "CGCS2000", "GCJ02", "BD09"] = Field(description="of the coordinates")
     geometry: Text = Field(description="a GeoJSON file beside this one, or the GeoJSON text itself")
     land_right: LandRightRow = Field(description="the document that gives the right to plant")
+    shown_m: Literal[0, 100, 1000, 10000] | None = Field(
+        default=None,
+        description="how exactly the public may know its place, in metres; 0: the outline; 1000 if left out",
+    )
     status: Literal["draft", "in_review", "approved"] = Field(
         default="draft", description="how far it has come"
     )
@@ -322,6 +326,7 @@ def _land(file: OnboardingFile, operator: str, standing: Standing) -> Iterator[t
             compartment=site.compartment or "",
             ecosystem=site.ecosystem or "",
             land_right=site.land_right.model_dump(),
+            shown_m=site.shown_m,
         )
         yield command, "sites", place
         was = (standing.sites or {}).get(site.id) or "draft"

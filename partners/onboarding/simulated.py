@@ -160,6 +160,7 @@ def _site(programme: Programme, rules: RuleBook, is_approved: bool) -> Iterable[
         area_m2=AREA_M2,
         datum="WGS84",
         land_right={"kind": "none, simulated", "number": "SIM-1", "holder": programme.partner},
+        shown_m=0,
     )
     if not is_approved:
         yield c.MoveSite(None, OPERATOR, programme.id, "in_review")

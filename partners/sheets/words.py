@@ -150,6 +150,22 @@ _CELL: Mapping[str, Mapping[str, str]] = {
         "zh": "没有收到照片 {names}。请把照片和这一行再发一次，会补登。",
         "en": "The photos {names} were not attached. Send them with this row again and they are added.",
     },
+    "no_count_planned": {
+        "zh": "目前没有计划中的调查。如需补报，请直接回复邮件说明。",
+        "en": "No count of this batch is planned now. Answer this mail in words if one should be.",
+    },
+    "count_incomplete": {
+        "zh": "同一批次还有错误的行，整次调查尚未登记。请改正后把全部行一起再发一次。",
+        "en": "Another row of this count is wrong, so none of it is recorded yet. Correct it and send all rows again.",
+    },
+    "count_differs": {
+        "zh": "与第 {other} 行不同（{value}）。一次调查只能有一种方法和一名调查人。",
+        "en": "“{value}” differs from row {other}. One count has one method and one surveyor.",
+    },
+    "count_refused": {
+        "zh": "这次调查未登记，应为：{expected}。",
+        "en": "The count is not recorded; expected: {expected}.",
+    },
     "not_taken": {
         "zh": "未登记（{reason}）。",
         "en": "Not recorded ({reason}).",

@@ -173,6 +173,7 @@ class TreeFacts:
     back_at: int | None
     site_names: dict[str, str] | None
     batch: BatchFacts | None
+    funder: str = ""
 
 
 async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
@@ -181,10 +182,12 @@ async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
         "SELECT u.id, u.programme, u.route, u.state, u.season, u.note, u.fact_at, o.partner, o.id, o.state,"
         " o.season_opens_at, o.season_closes_at, l.accepted, l.verified, l.granularity, l.site,"
         " u.unplaced_at, u.back_at, s.name_zh, s.name_en,"
-        " b.id, b.planted_from_on, b.planted_to_on, b.reported, b.verified, b.evidence"
+        " b.id, b.planted_from_on, b.planted_to_on, b.reported, b.verified, b.evidence,"
+        " c.funder"
         " FROM tree_units u LEFT JOIN partner_orders o ON o.id = u.order_id"
         " LEFT JOIN order_lines l ON l.id = u.line_id LEFT JOIN sites s ON s.id = l.site"
-        " LEFT JOIN batches b ON b.id = u.batch_id"
+        " LEFT JOIN batches b ON b.id = u.batch_id LEFT JOIN trees g ON g.id = u.id"
+        " LEFT JOIN commitments c ON c.id = g.commitment_id"
         " WHERE u.id = ?",
         unit,
     )
@@ -193,7 +196,7 @@ async def tree_facts(reader: Reader, unit: int) -> TreeFacts | None:
     row = rows[0]
     batch = None if row[20] is None else BatchFacts(*row[20:25], evidence=len(json.loads(row[25])))
     names = None if row[18] is None else {"zh": row[18] or row[19], "en": row[19] or row[18]}
-    return TreeFacts(*row[:18], site_names=names, batch=batch)
+    return TreeFacts(*row[:18], site_names=names, batch=batch, funder=row[26] or "")
 
 
 async def order_facts(reader: Reader, order: int) -> dict[str, Any] | None:

@@ -75,6 +75,7 @@ class Sites(SQLModel, table=True):
     status_at: int = Field(sa_column=whole())
     version: int = Field(sa_column=whole())
     land_right: str = Field(sa_column=json_text())
+    shown_m: int = Field(sa_column=whole(server_default="1000"))
 
 
 class SiteVersions(SQLModel, table=True):

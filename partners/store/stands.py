@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import Any
 
-from engine.store.database import Reader
+from engine.store.database import Reader, Select
 from partners.core.after_rows import (
     AFTER_SHELVES,
     AuditEvent,
@@ -23,6 +23,7 @@ from partners.core.after_rows import (
     SurvivalAudit,
     WriteDown,
 )
+from partners.store.tables import MODELS
 
 ROWS_MAX = 1000
 DISTURBANCES_MAX = 20
@@ -43,37 +44,53 @@ class Stand:
     public_note: str
 
 
-async def stand_facts(reader: Reader, unit: int, batch: str | None, order: int | None) -> Stand:
-    """All that is known of the tree's batch; of a tree without one, only who pays for it."""
-    funders = await reader.fetch(
-        "SELECT c.funder FROM trees t JOIN commitments c ON c.id = t.commitment_id WHERE t.id = ?", unit
-    )
-    funder = str(funders[0][0]) if funders else ""
+async def stand_facts(reader: Reader, funder: str, batch: str | None, order: int | None) -> Stand:
+    """All that is known of a batch, in one go; of a tree without one, only who pays for it."""
     if batch is None or order is None:
         return Stand(funder, 0, 0, 0, (), (), "", (), "")
-    standings = await rows_of(reader, "standings", Standing, "id", batch)
-    audits = await rows_of(reader, "audits", SurvivalAudit, "batch_id", batch)
+    standings, audits, replacements, write_downs, disturbances = await _all_of(
+        reader,
+        ("standings", Standing, "id", batch),
+        ("audits", SurvivalAudit, "batch_id", batch),
+        ("replacements", Replacement, "batch_id", batch),
+        ("write_downs", WriteDown, "id", batch),
+        ("disturbances", Disturbance, "order_id", order),
+    )
+    children = [("standings", Standing, "order_id", one.id) for one in replacements[:ROWS_MAX]]
+    replanted = sum(one.verified for found in await _all_of(reader, *children) for one in found)
     planned = [audit.opens_on for audit in audits if audit.state == "planned"]
     counts = sorted((audit for audit in audits if audit.state == "done"), key=lambda row: row.visited_on)
-    [(replanted,)] = await reader.fetch(
-        """SELECT COALESCE(SUM(s.verified), 0) FROM replacements r JOIN standings s ON s.order_id = r.id
-           WHERE r.batch_id = ?""",
-        batch,
-    )
-    write_downs = await rows_of(reader, "write_downs", WriteDown, "id", batch)
-    disturbances = await rows_of(reader, "disturbances", Disturbance, "order_id", order, DISTURBANCES_MAX)
     standing = standings[0] if standings else None
+    befell = [one for one in disturbances if one.batch_id in ("", batch)]
     return Stand(
         funder=funder,
         verified=standing.verified if standing else 0,
         written_down=standing.written_down if standing else 0,
-        replanted=int(replanted),
+        replanted=replanted,
         levels=tuple(sorted(int(level) for level in standing.levels)) if standing else (),
         counts=tuple(counts),
         next_count_from=min(planned, default=""),
-        disturbances=tuple(one for one in disturbances if one.batch_id in ("", batch)),
+        disturbances=tuple(befell[:DISTURBANCES_MAX]),
         public_note=write_downs[0].note if write_downs else "",
     )
+
+
+Wish = tuple[str, type, str, int | str]  # table, row, column, its value
+
+
+async def _all_of(reader: Reader, *wishes: Wish) -> list[list[Any]]:
+    """Rows of several tables with one question, each table's by id."""
+    if not wishes:
+        return []
+    steps = [
+        Select(MODELS[table].__table__, _COLUMNS[row], (column,), [value])  # type: ignore[attr-defined]
+        for table, row, column, value in wishes
+    ]
+    found = await reader.run(steps)
+    return [
+        sorted((_row(row, values) for values in rows), key=lambda one: one.id)
+        for (_, row, _, _), rows in zip(wishes, found, strict=True)
+    ]
 
 
 _OF_ORDER: dict[str, tuple[type, str]] = {
@@ -176,15 +193,16 @@ async def rows_of(
     rows = await reader.fetch(
         f"SELECT {', '.join(columns)} FROM {table} WHERE {column} = ? ORDER BY id LIMIT {limit}", value
     )
-    return [
-        row(
-            *(
-                json.loads(part) if name in _JSON[row] else part
-                for name, part in zip(columns, found, strict=True)
-            )
+    return [_row(row, found) for found in rows]
+
+
+def _row(row: type, values: tuple[Any, ...]) -> Any:
+    return row(
+        *(
+            json.loads(part) if name in _JSON[row] else part
+            for name, part in zip(_COLUMNS[row], values, strict=True)
         )
-        for found in rows
-    ]
+    )
 
 
 _COLUMNS: dict[type, tuple[str, ...]] = {

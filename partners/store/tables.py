@@ -95,6 +95,8 @@ class OrderLines(SQLModel, table=True):
         ),
         CheckConstraint("verified <= reported", name="ck_order_lines_verified_le_reported"),
         Index("ix_order_lines_order", "order_id"),
+        Index("ix_order_lines_site", "site"),
+        Index("ix_order_lines_programme", "programme"),
     )
     id: str = Field(sa_column=text(primary_key=True))
     order_id: int = Field(sa_column=whole())
@@ -136,6 +138,10 @@ class Batches(SQLModel, table=True):
     units: str = Field(sa_column=json_text())
     evidence: str = Field(sa_column=json_text())
     findings: str = Field(sa_column=json_text())
+    planters: int | None = Field(sa_column=whole(nullable=True))
+    latitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    longitude_e6: int | None = Field(sa_column=whole(nullable=True))
+    notes: str = Field(sa_column=text(server_default=""))
 
 
 class EvidenceFiles(SQLModel, table=True):

@@ -41,5 +41,11 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
         assert all(one["deliveries_per_s"] > 0 and one["closed"] == {} for one in rounds)
     for rounds in figures["expiry"].values():
         assert all(one["seen"] > 0 and one["seconds"] > 0 for one in rounds)
+    pages = figures["public_pages"]["sqlite"]
+    for kind in ("steady", "fast"):
+        for one in pages[kind]:
+            assert set(one["statuses"]) == {"200"} and one["hits"] > 0 and one["misses"] > 0, one
+            assert set(one["write_statuses"]) == {"200"}, one
+    assert all(one["per_s"] > 0 for name in ("health", "yardstick") for one in pages[name])
     for one in figures["memory"].values():
         assert one["bytes_per_connection"] > 0 and one["closed"] == 0

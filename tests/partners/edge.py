@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 from engine.api.parts import Parts
@@ -16,6 +18,11 @@ from tests.partners.bench import RULES, Bench
 
 OPERATOR_KEY = "operator-key-" + "o" * 40
 TOKEN_SECRET = "token-secret-" + "t" * 40
+
+
+def read_out(page: str) -> str:
+    """The text of a page, without its tags."""
+    return unescape(re.sub(r"<[^>]+>", "", page))
 
 
 def parts_of(bench: Bench, settings: Settings, **more: Any) -> Parts:

@@ -89,9 +89,13 @@ _LINES = {
         "zh": "第 {number} 行：{text}",
         "en": "Row {number}: {text}",
     },
-    "survival": {
-        "zh": "成活调查：已读取并检查 {number} 行。",
-        "en": "Survival report: {number} rows are read and checked.",
+    "counted": {
+        "zh": "{order} 报告 {text}：成活调查已登记，{number} 个样方，成活率 {reason}。",
+        "en": "{order}, report {text}: the count of {number} plots is recorded; {reason} of the trees are alive.",
+    },
+    "counted_before": {
+        "zh": "成活调查：有 {number} 行以前已经登记，没有变化。",
+        "en": "Survival report: {number} rows were recorded before; nothing has changed.",
     },
     "too_large": {
         "zh": "邮件过大（超过 {number} 字节），没有读取。请把照片分成几封邮件发送。",

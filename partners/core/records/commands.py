@@ -93,7 +93,10 @@ class MoveAgreement:
 
 @dataclass(slots=True)
 class RecordSite:
-    """Register a site or correct it. A geometry that differs from the newest one is kept as the next version."""
+    """Register a site or correct it. A geometry that differs from the newest one is kept as the next version.
+
+    `shown_m`: how exactly the public may know where it is, one of `SHOWN_M_CHOICES`; None: as before, or the usual.
+    """
 
     key: str | None
     operator: str
@@ -111,6 +114,7 @@ class RecordSite:
     compartment: str = ""
     ecosystem: str = ""
     land_right: dict[str, str] = field(default_factory=dict)
+    shown_m: int | None = None
 
 
 @dataclass(slots=True)

@@ -15,6 +15,8 @@ from partners.core.records.agreed import terms_of
 from partners.core.records.rows import (
     DATUMS,
     PLANT_KINDS,
+    SHOWN_M,
+    SHOWN_M_CHOICES,
     Partner,
     Quota,
     Site,
@@ -58,6 +60,7 @@ def record_site(state: Any, command: c.RecordSite, context: Context) -> Decision
         )
     }
     told["land_right"] = dict(command.land_right)
+    told["shown_m"] = _shown_m(command, known)
     before = state.site_versions.get(site_version_id(command.site, known.version)) if known else None
     given = (command.geometry, command.area_m2, command.datum)
     is_new = before is None or (before.geometry, before.area_m2, before.datum) != given
@@ -206,6 +209,14 @@ def _partner(state: Any, name: str) -> Partner:
     if partner is None:
         raise Rejected("unknown_partner", partner=name)
     return partner
+
+
+def _shown_m(command: c.RecordSite, known: Site | None) -> int:
+    if command.shown_m is None:
+        return known.shown_m if known is not None else SHOWN_M
+    if command.shown_m not in SHOWN_M_CHOICES:
+        raise Rejected("bad_record", field="shown_m", expected=", ".join(map(str, SHOWN_M_CHOICES)))
+    return command.shown_m
 
 
 def _check_geometry(command: c.RecordSite) -> None:

@@ -18,6 +18,10 @@ SITE_STATES = ("draft", "in_review", "approved", "retired")
 DATUMS = ("WGS84", "CGCS2000", "GCJ02", "BD09")
 PLANT_KINDS = ("tree", "shrub", "mangrove", "grass")
 TIERS = (1, 2, 3)
+SHOWN_M_CHOICES = (0, 100, 1_000, 10_000)
+SHOWN_M = (
+    1_000  # where a record does not say: what grows there may be rare, and the land may be somebody's home
+)
 
 
 class Private:
@@ -83,7 +87,10 @@ class Agreement:
 
 @dataclass(slots=True)
 class Site:
-    """A place of a partner. `version` is that of its newest geometry; `land_right` says by what right it plants."""
+    """A place of a partner. `version` is that of its newest geometry; `land_right` says by what right it plants.
+
+    `shown_m`: how exactly the public may know its place, as the side of a square in metres; 0: its outline.
+    """
 
     id: str
     partner: str
@@ -100,6 +107,7 @@ class Site:
     status_at: int
     version: int
     land_right: dict[str, str] = field(default_factory=dict)
+    shown_m: int = SHOWN_M
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import date
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,14 @@ import pytest
 import pytest_asyncio
 
 from engine.core.errors import Rejected
-from engine.core.units import HOUR_MS
+from engine.core.units import DAY_MS, HOUR_MS, local_day
 from engine.writer import Outcome
 from partners.adapters.files.codes import check_code, message_id
 from partners.adapters.files.mailbox import AUTOMATIC, DONE, LETTERS, REFUSED, SENT
 from partners.adapters.files.sheets import survival_file
 from partners.checks import audit
-from partners.core.commands import ReviewOrder
+from partners.core.commands import FollowUpOrder, ReviewOrder
 from partners.intake import Came
-from partners.sheets.rows import SurvivalRow
 from tests.partners.bench import KEY
 from tests.partners.files.mailhost import DOMAIN, Faults, MailHost, mail_host
 from tests.partners.files.office import Office, numbered, open_office, photo, planted
@@ -28,6 +28,7 @@ from tests.partners.files.setting import PARTNER, partner_files
 from tests.partners.files.staff import Staff, attached, cells, filled, text_of
 from tests.partners.parties import OTHER_KEY
 from tests.partners.sheets.making import PLANTING_ROW, SURVIVAL, SURVIVAL_ROW, made, with_part
+from tests.partners.watched import instant_on
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
@@ -264,25 +265,80 @@ async def test_more_is_asked_for_and_comes(office: Office, ngo: Staff) -> None:
         assert [finding async for finding in audit(view)] == []
 
 
-async def test_survival_reports_are_read_checked_and_kept_as_values(office: Office, ngo: Staff) -> None:
+async def monitored(office: Office, ngo: Staff) -> int:
+    """An order of twelve trees that is verified and whose counts are planned, seen from its first autumn."""
     order = await office.order()
     reply = await office.answered(order, ngo)
     [(name, content)] = attached(reply).items()
     ngo.answer(reply, {name: filled(content, planted(12, all_planted="是"))}, photo("a"))
     await office.posted()
+    await office.bench.do(ReviewOrder(None, "operator:li", order, "verified"))
+    await office.bench.do(FollowUpOrder(None, order))
+    [(opens_on,)] = await office.bench.rows("SELECT min(opens_on) FROM audits")
+    office.bench.clock.shift_ms += instant_on(opens_on) + DAY_MS - office.bench.clock.now_ms()
+    return order
+
+
+def counted(office: Office, alive: int, **changes: object) -> dict[str, object]:
+    """A row of a survival report: a census on the day before the office's."""
+    on = local_day(office.bench.clock.now_ms() - DAY_MS, "UTC")
+    row = {"visit_date": on, "method": "全部清点", "planted_in_plot": 6, "alive": alive, "dead": 6 - alive}
+    return row | {"plot_area_m2": 100, "surveyor": "李"} | changes
+
+
+async def test_a_survival_report_becomes_the_count_of_its_batch(office: Office, ngo: Staff) -> None:
+    order = await monitored(office, ngo)
     partner = office.config.partners[PARTNER]
     sheet = survival_file(partner, await office.facts(order))
-    found = {
-        name: SURVIVAL_ROW[name]
-        for name in ("visit_date", "plot_area_m2", "planted_in_plot", "alive", "dead")
-    }
-    good = found | {"method": "样方", "surveyor": "李"}
-    content = filled(sheet.content, good, good | {"alive": 26})
-    taken = await office.intake.take(Came(partner, sheet.name, content, "x"))
-    assert [(one.row, one.column, one.code) for one in taken.problems] == [(4, "alive", "more_than_planted")]
-    [row] = taken.survival
-    assert isinstance(row, SurvivalRow)
-    assert (row.batch_no, row.alive, row.area_m2) == (f"{numbered(order)}/1", 25, 100)
+    wrong = filled(sheet.content, counted(office, 5), counted(office, 7, dead=0))
+    taken = await office.intake.take(Came(partner, sheet.name, wrong, "x"))
+    codes = {(one.row, one.column, one.code) for one in taken.problems}
+    assert codes == {(3, "", "count_incomplete"), (4, "alive", "more_than_planted")}
+    assert (
+        taken.returned is not None
+        and await office.bench.rows("SELECT id FROM audits WHERE state = 'done'") == []
+    )
+
+    right = filled(sheet.content, counted(office, 5), counted(office, 6))
+    taken = await office.intake.take(Came(partner, sheet.name, right, "y"))
+    assert (taken.problems, taken.recorded_rows, [line.code for line in taken.lines]) == ([], 2, ["counted"])
+    done = "SELECT n, alive, surveyor, is_conflicted, verdict, why FROM audits WHERE state = 'done'"
+    [(n, alive, surveyor, is_conflicted, verdict, why)] = await office.bench.rows(done)
+    assert (n, alive, surveyor, bool(is_conflicted)) == (12, 11, f"{PARTNER}/李", True)
+    assert (verdict, why) == ("inconclusive", "conflict_of_interest")
+    again = await office.intake.take(Came(partner, sheet.name, right, "z"))
+    assert (again.problems, [line.code for line in again.lines]) == ([], ["counted_before"])
+    assert len(await office.bench.rows(done)) == 1
+    async with office.bench.db.snapshot() as view:
+        assert [finding async for finding in audit(view)] == []
+
+
+async def test_what_an_operator_hands_in_says_who_counted(office: Office, ngo: Staff) -> None:
+    order = await monitored(office, ngo)
+    partner = office.config.partners[PARTNER]
+    sheet = survival_file(partner, await office.facts(order))
+    rows = [counted(office, 6, surveyor="independent:institute/zhou") for _ in range(2)]
+    taken = await office.intake.take(
+        Came(partner, sheet.name, filled(sheet.content, *rows), "x", is_vouched=True)
+    )
+    assert taken.problems == []
+    [row] = await office.bench.rows("SELECT surveyor, verdict, rate_bp FROM audits WHERE state = 'done'")
+    assert row == ("independent:institute/zhou", "in_band", 10_000)
+
+
+async def test_survival_rows_that_are_wrong_are_told_beside_them(office: Office, ngo: Staff) -> None:
+    order = await monitored(office, ngo)
+    partner = office.config.partners[PARTNER]
+    sheet = survival_file(partner, await office.facts(order))
+    mixed = filled(sheet.content, counted(office, 6), counted(office, 6, surveyor="王"))
+    taken = await office.intake.take(Came(partner, sheet.name, mixed, "x"))
+    assert {one.code for one in taken.problems} == {"count_differs", "count_incomplete"}
+    few = filled(sheet.content, counted(office, 6))
+    taken = await office.intake.take(Came(partner, sheet.name, few, "y"))
+    assert [(one.column, one.code) for one in taken.problems] == [("planted_in_plot", "count_refused")]
+    early = [counted(office, 6, visit_date=date(2020, 1, 1)) for _ in range(2)]
+    taken = await office.intake.take(Came(partner, sheet.name, filled(sheet.content, *early), "z"))
+    assert {(one.column, one.code) for one in taken.problems} == {("visit_date", "count_refused")}
     others = [
         {"batch_no": f"{numbered(order)}/9"},
         {"batch_no": f"{numbered(order)}/1"},
@@ -291,7 +347,7 @@ async def test_survival_reports_are_read_checked_and_kept_as_values(office: Offi
     forged = made(SURVIVAL, rows=[SURVIVAL_ROW | one for one in others])
     taken = await office.intake.take(Came(partner, "s.xlsx", forged, "y"))
     assert [one.code for one in taken.problems] == ["unknown_batch", "wrong_check", "unknown_batch"]
-    assert taken.survival == ()
+    assert await office.bench.rows("SELECT id FROM audits WHERE state = 'done'") == []
 
 
 async def test_an_unknown_send_is_found_in_our_own_mailbox(
