@@ -66,7 +66,7 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
-from partners.planning_api import planning_router
+from partners.planning_api import planning_files, planning_router
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
@@ -331,7 +331,7 @@ def _parts(engine: Engine) -> Parts:
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
         routers=_routers(engine),
-        files=evidence_files(settings.evidence_bytes_max),
+        files=evidence_files(settings.evidence_bytes_max) | planning_files(),
     )
 
 

@@ -38,6 +38,7 @@ def said(number: int, state: str | None, invoiced: int | None = None, **lines: T
     return TheirOrder(number, state, invoiced, {int(name[1:]): line for name, line in lines.items()})
 
 
+NONE = TheirLine()
 AGREES = {
     7: said(7, "planted", 900, l1=TheirLine(8, 8, 100, "CNY"), l2=TheirLine(5, 4, None, None)),
     8: said(8, "received"),
@@ -57,9 +58,9 @@ def test_what_agrees_or_is_not_said_is_no_difference() -> None:
         (said(7, None, None, l1=TheirLine(9), l2=TheirLine()), Difference(7, 1, "accepted", 8, 9)),
         (said(7, None, None, l1=TheirLine(), l2=TheirLine(5, 5)), Difference(7, 2, "planted", 4, 5)),
         (said(7, None, None, l1=TheirLine(None, None, 99), l2=TheirLine()), Difference(7, 1, "unit_price", 100, 99)),
-        (said(7, None, None, l1=TheirLine(None, None, None, "EUR"), l2=TheirLine()), Difference(7, 1, "currency", "CNY", "EUR")),
+        (said(7, None, None, l1=TheirLine(currency="EUR"), l2=TheirLine()), Difference(7, 1, "currency", "CNY", "EUR")),
         (said(7, None, None, l1=TheirLine()), Difference(7, 2, "missing_with_them", 5, None)),
-        (said(7, None, None, l1=TheirLine(), l2=TheirLine(), l3=TheirLine(4)), Difference(7, 3, "missing_with_us", None, 4)),
+        (said(7, None, None, l1=NONE, l2=NONE, l3=TheirLine(4)), Difference(7, 3, "missing_with_us", None, 4)),
         (TheirOrder(7, silent="timeout"), Difference(7, 0, "not_told", "planted", "timeout")),
     ],
 )  # fmt: skip
