@@ -59,6 +59,7 @@ from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
 from partners.after_api import after_router
 from partners.api import Desk, partners_router
+from partners.campaign_api import campaigns_router
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -338,7 +339,13 @@ def _parts(engine: Engine) -> Parts:
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    of_orders = (partners_router(desk), public_router(desk), after_router(desk), planning_router(desk))
+    of_orders = (
+        partners_router(desk),
+        public_router(desk),
+        after_router(desk),
+        planning_router(desk),
+        campaigns_router(desk),
+    )
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 

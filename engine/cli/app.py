@@ -3,6 +3,7 @@
 import typer
 
 from engine.cli import (
+    campaigns,
     data,
     desk,
     doctor,
@@ -86,6 +87,7 @@ review.command("accept")(reviews.review_accept)
 review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
 app.add_typer(partners.partners, name="partners")
+app.add_typer(campaigns.campaigns, name="campaigns")
 app.add_typer(records.agreements, name="agreements")
 app.add_typer(records.sites, name="sites")
 app.add_typer(records.quotas, name="quotas")

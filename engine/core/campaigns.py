@@ -1,10 +1,10 @@
 """Campaigns: a funder's own budget for trees that are made of the energy of certain behaviours in a period.
 
-The rule, exact in whole grams: a user's energy of a campaign is what they have collected themselves from balls of their
-own acts of its behaviours that ripened in its period, less what trees that it paid for were made of. A campaign pays for
-a whole tree, at the moment when it is redeemed, if that energy is at least the tree's price and the budget holds; the
-oldest such campaign pays, before any commitment without a campaign. Energy itself moves as always: a campaign decides
-only whose money pays.
+The rule, exact in whole grams: a user's energy of a campaign is what they have collected themselves from balls of
+their own acts of its behaviours that ripened in its period, less what trees that it paid for were made of. A campaign
+pays for a whole tree, at the moment when it is redeemed, if that energy is at least the tree's price and the budget
+holds; the oldest such campaign pays, before any commitment without a campaign. Energy itself moves as always: a
+campaign decides only whose money pays.
 """
 
 from collections.abc import Iterator
