@@ -57,9 +57,8 @@ from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
-from partners.after_api import after_router
 from partners.api import Desk, partners_router
-from partners.campaign_api import campaigns_router
+from partners.desk_routers import desk_files, desk_routers
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -67,7 +66,6 @@ from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
-from partners.planning_api import planning_files, planning_router
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
@@ -163,7 +161,7 @@ async def open_engine(
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
-        registry = _registry(settings, _names_in_force(in_force, clock))
+        registry = registry_of(settings, _names_in_force(in_force, clock))
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -332,20 +330,14 @@ def _parts(engine: Engine) -> Parts:
         counters=realtime.counters,
         counts=ReportCounts(settings.server_key.encode()),
         routers=_routers(engine),
-        files=evidence_files(settings.evidence_bytes_max) | planning_files(),
+        files=evidence_files(settings.evidence_bytes_max) | desk_files(),
     )
 
 
 def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     """The partners' routes."""
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
-    of_orders = (
-        partners_router(desk),
-        public_router(desk),
-        after_router(desk),
-        planning_router(desk),
-        campaigns_router(desk),
-    )
+    of_orders = (partners_router(desk), public_router(desk), *desk_routers(desk))
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 
@@ -381,17 +373,12 @@ def _file_config(settings: Settings) -> FilesConfig:
         raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
 
 
-def _registry(settings: Settings, names: Callable[[], Names]) -> Registry:
-    """The partners that can be reached. Raises SettingsError."""
+def registry_of(settings: Settings, names: Callable[[], Names]) -> Registry:
+    """The partners that can be reached, to be closed. Raises SettingsError."""
     try:
         return build_registry([*_partners(settings), *file_partners(_file_config(settings), names)])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
-
-
-def partner_adapters(settings: Settings, names: Callable[[], Names]) -> Registry:
-    """The partners that a command of the operator's may ask; to be closed. Raises SettingsError."""
-    return _registry(settings, names)
 
 
 def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:
