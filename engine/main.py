@@ -57,9 +57,9 @@ from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
-from partners.after_api import after_router
 from partners.api import partners_router
 from partners.desk import Desk, desk_of
+from partners.desk_routers import desk_files, desk_routers
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -69,7 +69,6 @@ from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.partner_api.rates import Rates
 from partners.partner_api.router import partner_router
-from partners.planning_api import planning_router
 from partners.portal.desk import open_lists
 from partners.portal.opening import portal_lists, portal_routers
 from partners.portal.routes import portal_files
@@ -172,7 +171,7 @@ async def open_engine(
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
         of_portal, lists = portal_lists(settings)
-        registry = _registry(settings, _names_in_force(in_force, clock), of_portal)
+        registry = registry_of(settings, _names_in_force(in_force, clock), of_portal)
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -345,7 +344,7 @@ def _parts(engine: Engine) -> Parts:
         counts=ReportCounts(settings.server_key.encode()),
         routers=_routers(engine, desk),
         at_once=at_once(desk.kept),
-        files=evidence_files(settings.evidence_bytes_max) | portal_files(),
+        files=evidence_files(settings.evidence_bytes_max) | desk_files() | portal_files(),
     )
 
 
@@ -358,8 +357,7 @@ def _routers(engine: Engine, desk: Desk) -> tuple[APIRouter, ...]:
         records_router(engine.writer, engine.db),
         partners_router(desk),
         public_router(desk),
-        after_router(desk),
-        planning_router(desk),
+        *desk_routers(desk),
         partner_router(desk, rates),
         evidence_router(evidence),
         *portal_routers(settings, engine.writer, engine.db, lambda: engine.rules, evidence),
@@ -390,21 +388,16 @@ def _file_config(settings: Settings) -> FilesConfig:
         raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
 
 
-def _registry(
-    settings: Settings, names: Callable[[], Names], of_portal: Sequence[PartnerSettings]
+def registry_of(
+    settings: Settings, names: Callable[[], Names], of_portal: Sequence[PartnerSettings] = ()
 ) -> Registry:
-    """The partners that can be reached. Raises SettingsError."""
+    """The partners that can be reached, to be closed. Raises SettingsError."""
     try:
         of_simulator = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
         of_files = file_partners(_file_config(settings), names)
         return build_registry([*of_simulator, *of_files, *of_portal])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
-
-
-def partner_adapters(settings: Settings, names: Callable[[], Names]) -> Registry:
-    """The partners that a command of the operator's may ask; to be closed. Raises SettingsError."""
-    return _registry(settings, names)
 
 
 def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:

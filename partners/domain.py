@@ -105,12 +105,18 @@ def _commitments(units: list[int], state: Any) -> Iterator[Touch]:
 def _funding(state: Any) -> Callable[[int], Funding | None]:
     """What paid for a tree, by the game's rows: the one thing that partners need to know of it."""
 
+    known: dict[int, Funding] = {}
+
     def funding_of(unit: int) -> Funding | None:
-        tree = state.trees.get(unit) if unit in state.trees else None
-        if tree is None or tree.commitment_id not in state.commitments:
+        tree = state.trees.peek(unit)
+        if tree is None:
             return None
-        paid = state.commitments.get(tree.commitment_id)
-        return Funding(paid.id, paid.unit_price_minor, paid.currency) if paid is not None else None
+        if tree.commitment_id not in known:
+            paid = state.commitments.peek(tree.commitment_id)
+            if paid is None:
+                return None
+            known[paid.id] = Funding(paid.id, paid.unit_price_minor, paid.currency)
+        return known[tree.commitment_id]
 
     return funding_of
 

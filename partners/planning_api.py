@@ -26,6 +26,12 @@ from partners.store.budget import budget
 from partners.store.queue import queue, queue_shown
 
 MONTHS_MAX, PACE_D_MAX = 36, 730
+STATEMENTS_PATH = "/v1/statements/"
+MEDIA_TYPES = (
+    "text/csv",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/octet-stream",
+)
 
 SinceQuery = Annotated[
     str | None,
@@ -37,8 +43,13 @@ LanguageQuery = Annotated[
 RunQuery = Annotated[str | None, Query(max_length=100, description="Of several runs, the one that counts.")]
 SimulationQuery = Annotated[
     str | None,
-    Query(max_length=40, description="A simulation that is done; the pace of late if left out."),
+    Query(max_length=80, description="A simulation that is done; the pace of late if left out."),
 ]
+
+
+def planning_files() -> dict[str, tuple[int, tuple[str, ...]]]:
+    """What these paths take in place of JSON: where they begin, the largest body, the media types."""
+    return {STATEMENTS_PATH: (FILE_BYTES_MAX, MEDIA_TYPES)}
 
 
 def planning_router(desk: Desk) -> APIRouter:
@@ -50,9 +61,10 @@ def planning_router(desk: Desk) -> APIRouter:
 
 
 def _add_reconciliation(router: APIRouter, desk: Desk) -> None:
-    path = "/partners/{partner}/reconciliation"
-
-    @router.get(path, responses=refusals("unknown_partner", "not_polled", "bad_request", "unavailable"))
+    @router.get(
+        "/partners/{partner}/reconciliation",
+        responses=refusals("unknown_partner", "not_polled", "bad_request", "unavailable"),
+    )
     async def read_back(partner: PartnerPath, since: SinceQuery = None) -> dict[str, Any]:
         """Our orders beside what the partner says of each when it is asked now."""
         adapter = desk.registry.adapters.get(partner)
@@ -62,7 +74,10 @@ def _add_reconciliation(router: APIRouter, desk: Desk) -> None:
             ours = await our_orders(reader, partner, _instant(since))
         return (await with_read_back(partner, ours, adapter)).told()
 
-    @router.post(path, responses=refusals("unknown_partner", "bad_statement", "bad_request", "unavailable"))
+    @router.post(
+        "/statements/{partner}",
+        responses=refusals("unknown_partner", "bad_statement", "bad_request", "unavailable"),
+    )
     async def statement(
         partner: PartnerPath, request: Request, since: SinceQuery = None, language: LanguageQuery = "zh"
     ) -> dict[str, Any]:

@@ -132,6 +132,8 @@ STATUS: dict[str, int] = {
     "energy_lacking": 409,
     "not_funded": 409,
     "unknown_tree": 404,
+    "unknown_campaign": 404,
+    "bad_campaign": 422,
     "not_waiting": 409,
     # public numbers and planting orders
     "bad_number": 404,

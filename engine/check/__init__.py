@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from engine.check.balances import check_balances
 from engine.check.balls import check_activities, check_balls
+from engine.check.campaigns import check_campaigns
 from engine.check.editions import check_editions
 from engine.check.findings import Finding, Findings, Progress, Totals
 from engine.check.journal import kinds_of, read_journal
@@ -38,6 +39,7 @@ _COUNTED = (
     "shown acts to look at",
     "commitments",
     "trees",
+    "campaigns",
     "editions",
     "activities held against editions",
 )
@@ -65,6 +67,7 @@ async def audit(
             await check_shown(view, findings)
             await check_users(view, scratch, findings, progress)
             await check_trees(view, findings)
+            await check_campaigns(view, findings)
             await check_editions(view, findings, progress)
             for laws, look in extras:
                 findings.laws += laws

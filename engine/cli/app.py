@@ -3,6 +3,7 @@
 import typer
 
 from engine.cli import (
+    campaigns,
     data,
     desk,
     doctor,
@@ -88,6 +89,7 @@ review.command("refuse")(reviews.review_refuse)
 app.add_typer(review, name="review")
 partners.partners.add_typer(staff.staff, name="staff")
 app.add_typer(partners.partners, name="partners")
+app.add_typer(campaigns.campaigns, name="campaigns")
 app.add_typer(records.agreements, name="agreements")
 app.add_typer(records.sites, name="sites")
 app.add_typer(records.quotas, name="quotas")

@@ -136,12 +136,12 @@ async def _asked(settings: "Settings", db: Any, partner: str, ours: Any) -> dict
 async def _registry(settings: "Settings", db: Any) -> "Registry":
     import time
 
-    from engine.main import partner_adapters
+    from engine.main import registry_of
     from engine.publishing import rules_in_force
     from partners.adapters.files.names import names_of
 
     rules = await rules_in_force(db, settings.game_rules, time.time_ns() // 1_000_000)
-    return partner_adapters(settings, lambda: names_of(rules))
+    return registry_of(settings, lambda: names_of(rules))
 
 
 def _day(since: str | None) -> int:

@@ -7,6 +7,7 @@ energy comes back by itself.
 
 from collections.abc import Iterator
 
+from engine.core import campaigns
 from engine.core.commands import ChooseForTree, RedeemOffer, WithdrawTrees
 from engine.core.context import Context
 from engine.core.energy import active_user
@@ -88,6 +89,8 @@ def withdrawn(state: GameState, event: TreeWithdrawn) -> None:
     stock.stock += 1
     stock.sold -= 1
     state.commitments.rewrite(event.commitment).left_minor += event.unit_price_minor
+    if event.campaign_g:
+        campaigns.give_back(state, event)
 
 
 def kept(state: GameState, event: TreeKept) -> None:
@@ -118,6 +121,7 @@ def _withdrawn(state: GameState, tree: Tree, note: str, context: Context) -> Tre
         currency=commitment.currency,
         note=note,
         at=context.now,
+        campaign_g=campaigns.freed_g(state, commitment.id, tree.user_id, tree.energy_g),
     )
 
 
@@ -132,3 +136,4 @@ def _tree_touches(tree_id: int, state: GameState) -> Iterator[Touch]:
         yield Touch("users", tree.user_id)
         yield Touch("stocks", tree.programme)
         yield Touch("commitments", tree.commitment_id)
+        yield Touch("campaign_uses", (tree.commitment_id, tree.user_id))

@@ -72,6 +72,8 @@ CODES: dict[str, str] = {
     "energy_lacking": "The wallet does not hold the energy that the offer asks for.",
     "not_funded": "No funding commitment covers this many trees.",
     "unknown_tree": "There is no such tree.",
+    "unknown_campaign": "There is no such campaign.",
+    "bad_campaign": "The campaign does not add up; `field` says where and what is expected.",
     "not_waiting": "The tree has a place, or is on its way: there is nothing to choose.",
     # public numbers and planting orders
     "bad_number": "This is not the number of a tree or order; its reason says what is wrong with it.",

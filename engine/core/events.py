@@ -256,9 +256,12 @@ class StockGranted:
 
 @dataclass(slots=True)
 class TreeRedeemed:
+    """`campaign_g`: the energy of the campaign that pays for it; 0: no campaign does."""
+
     tree: Tree
     unit_price_minor: int
     currency: str
+    campaign_g: int = 0
 
 
 @dataclass(slots=True)
@@ -298,6 +301,7 @@ class TreeWithdrawn:
     currency: str
     note: str
     at: int
+    campaign_g: int = 0
 
 
 Event = (

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from engine.core import accounts, activities, choosing, energy, friends, recording, redeem, showing
+from engine.core import accounts, activities, campaigns, choosing, energy, friends, recording, redeem, showing
 from engine.core import commands as c
 from engine.core import events as e
 from engine.core.context import Context
@@ -46,6 +46,7 @@ RULES: Mapping[type, Rule] = {
     c.RemoveFriend: Rule(friends.touches, friends.remove),
     c.BlockUser: Rule(friends.touches, friends.block),
     c.FundProgramme: Rule(redeem.fund_touches, redeem.fund),
+    campaigns.StartCampaign: Rule(campaigns.start_touches, campaigns.start),
     c.GrantStock: Rule(redeem.grant_touches, redeem.grant),
     c.RedeemOffer: Rule(redeem.redeem_touches, redeem.redeem),
     c.ChooseForTree: Rule(choosing.choose_touches, choosing.choose),
@@ -77,6 +78,7 @@ EVOLVE: Mapping[type, Callable[[Any, Any], None]] = {
     e.UserBlocked: friends.blocked,
     e.ProgrammeFunded: redeem.funded,
     e.StockGranted: redeem.granted,
+    campaigns.CampaignStarted: campaigns.started,
     e.TreeRedeemed: redeem.redeemed,
     e.TreeAdvanced: redeem.advanced,
     e.TreeKept: choosing.kept,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 
+from engine.core import campaigns
 from engine.core.commands import AdvanceTrees, FundProgramme, GrantStock, RedeemOffer
 from engine.core.context import Context
 from engine.core.energy import active_user
@@ -87,6 +88,7 @@ def redeem_touches(command: RedeemOffer, state: GameState) -> Iterator[Touch]:
     yield Touch("users", command.user)
     yield Touch("stocks", command.offer)
     yield Touch("commitments", By("programme", command.offer))
+    yield from campaigns.paying_touches(command.user, command.offer, state)
 
 
 def redeem(state: GameState, command: RedeemOffer, context: Context) -> Decision:
@@ -99,7 +101,7 @@ def redeem(state: GameState, command: RedeemOffer, context: Context) -> Decision
 def new_tree(state: GameState, user: User, offer: str, wallet_g: int, context: Context) -> TreeRedeemed:
     """A tree of the offer for a user who then has that much in the wallet.
 
-    Raises `unknown_offer`, `coming`, `sold_out`, `energy_lacking`, `not_funded`.
+    Raises `unknown_offer`, `coming`, `sold_out`, `energy_lacking`, `not_funded`; see `campaigns` for who pays.
     """
     programme = context.rules_of(user.id).programmes.get(offer)
     price_g = programme.energy_g(today(context)) if programme else None
@@ -113,7 +115,7 @@ def new_tree(state: GameState, user: User, offer: str, wallet_g: int, context: C
         raise Rejected("sold_out")
     if wallet_g < price_g:
         raise Rejected("energy_lacking", wallet_g=wallet_g, price_g=price_g)
-    commitment = _paying(state, offer)
+    commitment, campaign_g = campaigns.paying(state, user.id, offer, price_g, context)
     tree_id = context.new_id()
     tree = Tree(
         id=tree_id,
@@ -128,20 +130,7 @@ def new_tree(state: GameState, user: User, offer: str, wallet_g: int, context: C
         redeemed_at=context.now,
         state_at=context.now,
     )
-    return TreeRedeemed(tree, commitment.unit_price_minor, commitment.currency)
-
-
-def _paying(state: GameState, programme: str) -> Commitment:
-    """The oldest commitment of the programme that still pays for a tree; stock never exceeds what they cover."""
-    able = (
-        commitment
-        for commitment in state.commitments.where("programme", programme)
-        if commitment.left_minor >= commitment.unit_price_minor
-    )
-    found = min(able, key=lambda commitment: commitment.id, default=None)
-    if found is None:
-        raise Rejected("not_funded", covers_more=0)
-    return found
+    return TreeRedeemed(tree, commitment.unit_price_minor, commitment.currency, campaign_g)
 
 
 def redeemed(state: GameState, event: TreeRedeemed) -> None:
@@ -152,6 +141,8 @@ def redeemed(state: GameState, event: TreeRedeemed) -> None:
     stock.sold += 1
     state.commitments.rewrite(tree.commitment_id).left_minor -= event.unit_price_minor
     state.trees.add(tree.id, tree)
+    if event.campaign_g:
+        campaigns.use(state, event)
 
 
 # --- what partners tell ---------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from engine.core.campaign_rows import Campaign, CampaignUse
 from engine.core.exclusion import Entry
 from engine.core.shown import Photo, Review, ShownDay
 
@@ -421,6 +422,8 @@ GAME_SHELVES = (
     ShelfKind("friends", Friend, ("user_id", "friend_id")),
     ShelfKind("commitments", Commitment, ("id",)),
     ShelfKind("trees", Tree, ("id",)),
+    ShelfKind("campaigns", Campaign, ("id",)),
+    ShelfKind("campaign_uses", CampaignUse, ("campaign", "user_id")),
 )
 
 
@@ -444,3 +447,5 @@ class GameState(State):
     friends: Shelf[tuple[int, int], Friend]
     commitments: Shelf[int, Commitment]
     trees: Shelf[int, Tree]
+    campaigns: Shelf[int, Campaign]
+    campaign_uses: Shelf[tuple[int, int], CampaignUse]

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlmodel import SQLModel
 
 from engine.core.state import GAME_SHELVES, ShelfKind
-from engine.store import tables
+from engine.store import campaign_tables, tables
 
 _encode = msgspec.json.Encoder().encode
 
@@ -88,6 +88,8 @@ _GAME_MODELS: Mapping[str, type[SQLModel]] = {
     "friends": tables.Friends,
     "commitments": tables.Commitments,
     "trees": tables.Trees,
+    "campaigns": campaign_tables.Campaigns,
+    "campaign_uses": campaign_tables.CampaignUses,
 }
 
 GAME_TABLES: Mapping[str, ShelfTable] = {

@@ -157,4 +157,6 @@ def _place(
             return
         ahead.full_on = ahead.full_on or on
     season = able[0].season if able else NO_SEASON
-    seasons.setdefault((programme, season), Ahead(programme, season, None, 0)).missing += left
+    short = seasons.setdefault((programme, season), Ahead(programme, season, None, 0))
+    short.missing += left
+    short.full_on = short.full_on or on

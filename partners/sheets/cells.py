@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 from typing import Any
 from unicodedata import category, normalize
 
@@ -214,6 +215,8 @@ def _decimal_text(text: str, raw: Raw) -> Decimal | None:
 
 
 def _serial(number: int | float, epoch_1904: bool) -> date | None:
+    if not isfinite(number):
+        return None
     days = int(number) + (1462 if epoch_1904 else 0) if abs(number) < 1e6 else 0
     if SERIAL_FIRST <= days <= SERIAL_LAST:
         return date(1899, 12, 30) + timedelta(days=days)

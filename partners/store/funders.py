@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,15 +34,32 @@ async def report(reader: Reader, funder: str | None = None) -> list[dict[str, An
     counts; None where there is none yet. Rounded half up to a minor unit.
     """
     commitments = await _commitments(reader, funder)
-    rates = {
-        name: (found.alive.trees, found.alive.of_trees)
-        for name, found in (await counters(reader)).items()
-        if found.alive is not None
-    }
+    rates = await _rates(reader)
     groups: dict[tuple[str, str, str], list[Commitment]] = defaultdict(list)
     for one in commitments:
         groups[one.funder, one.programme, one.currency].append(one)
     return [_told(key, found, rates.get(key[1])) for key, found in sorted(groups.items())]
+
+
+async def by_commitment(reader: Reader, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The same figures for single commitments, by id."""
+    if not numbers:
+        return {}
+    wanted, rates = set(numbers), await _rates(reader)
+    return {
+        one.id: _told((one.funder, one.programme, one.currency), [one], rates.get(one.programme))
+        for one in await _commitments(reader, None)
+        if one.id in wanted
+    }
+
+
+async def _rates(reader: Reader) -> dict[str, tuple[int, int]]:
+    """(trees alive, of trees) by programme, where living trees were counted."""
+    return {
+        name: (found.alive.trees, found.alive.of_trees)
+        for name, found in (await counters(reader)).items()
+        if found.alive is not None
+    }
 
 
 def _told(

@@ -249,10 +249,10 @@ class Desk:
 
     def _report(self, order: int, held: Held) -> PartnerReport:
         planter, sheet, said = self.planter, held.sheet, held.said
-        is_one = len(sheet.lines) == 1
+        is_one, is_answered = len(sheet.lines) == 1, said.state != "received"
         lines = (
             ()
-            if is_one
+            if is_one or not is_answered
             else tuple(
                 LineSaid(
                     line.line_no, trees, line.quantity, line.species, line.unit_price_minor, line.currency
@@ -265,7 +265,7 @@ class Desk:
             state=said.state,
             at=said.at,
             external_ref=f"{planter.id[:3].upper()}-{order}",
-            accepted=held.accepted[0] if is_one else None,
+            accepted=held.accepted[0] if is_one and is_answered else None,
             reason="no nursery stock" if said.state == "rejected" else "",
             batches=said.batches,
             by=f"{planter.id} field team",
