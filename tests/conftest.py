@@ -58,7 +58,16 @@ def postgres(_postgres_server: Postgres) -> Postgres:
 
 @pytest_asyncio.fixture
 async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
-    """Address of a new empty PostgreSQL database, dropped afterwards."""
+    """Address of a new PostgreSQL database with the newest schema and nothing in it, dropped afterwards."""
+    url = await postgres.create_database(await postgres.migrated_template())
+    yield url
+    postgres.ensure()
+    await postgres.drop_database(url)
+
+
+@pytest_asyncio.fixture
+async def bare_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """Address of a new PostgreSQL database without any table, dropped afterwards."""
     url = await postgres.create_database()
     yield url
     postgres.ensure()
@@ -73,7 +82,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The test runs twice: with an empty SQLite file and with an empty PostgreSQL database."""
+    """The test runs twice: with no SQLite file yet, and with a PostgreSQL database in which nothing is."""
     return request.getfixturevalue(f"{request.param}_url")
 
 

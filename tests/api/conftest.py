@@ -1,20 +1,15 @@
 """The real app on a real database, called through ASGI; and a source that signs with the scheme's own library."""
 
-import asyncio
-import contextlib
 import io
 import json
 import logging
 import secrets
-import shutil
-import sqlite3
 import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,8 +35,8 @@ from engine.realtime.snapshot import Snapshots
 from engine.rulebook import load_rulebook
 from engine.settings import Settings
 from engine.store.opening import open_database
-from engine.store.schema import migrate
 from engine.writer import Writer
+from tests.support.databases import migrated
 
 SERVER_KEY = "server-key-" + "s" * 40
 OPERATOR_KEY = "operator-key-" + "o" * 40
@@ -188,7 +183,7 @@ async def open_parts(
         "token_secret": TOKEN_SECRET,
     }
     made = Settings(**values | settings)
-    epoch = await migrate(url)
+    epoch = await migrated(url)
     db = await open_database(url)
     stack.push_async_callback(db.close)
     clock = Clock()
@@ -225,35 +220,16 @@ async def open_api(
     return Api(parts, http)
 
 
-@pytest.fixture(scope="session")
-def new_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the schema, made once; tests copy it."""
-    path = tmp_path_factory.mktemp("template") / "saxaul.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
-
-
-def copied(url: str, template: Path) -> None:
-    """Lay the file with the schema where the url points."""
-    target = Path(url.partition("///")[2])
-    shutil.copy(template, target)
-    with contextlib.closing(sqlite3.connect(target)) as connection, connection:
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (secrets.token_hex(8),))
-
-
 @pytest_asyncio.fixture
-async def api(database_url: str, new_sqlite: Path) -> AsyncIterator[Api]:
+async def api(database_url: str) -> AsyncIterator[Api]:
     """The app on both databases."""
-    if database_url.startswith("sqlite"):
-        copied(database_url, new_sqlite)
     async with AsyncExitStack() as stack:
         yield await open_api(stack, database_url)
 
 
 @pytest_asyncio.fixture
-async def lite(sqlite_url: str, new_sqlite: Path) -> AsyncIterator[Api]:
+async def lite(sqlite_url: str) -> AsyncIterator[Api]:
     """The app on SQLite only, where the database makes no difference."""
-    copied(sqlite_url, new_sqlite)
     async with AsyncExitStack() as stack:
         yield await open_api(stack, sqlite_url)
 

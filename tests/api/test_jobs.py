@@ -16,13 +16,13 @@ from engine.realtime.limits import Limits
 from engine.rulebook import load_rulebook
 from engine.store.database import Database
 from engine.store.opening import open_database
-from engine.store.schema import migrate
 from engine.writer import Outcome, Writer
+from tests.support.databases import migrated
 
 
 @pytest_asyncio.fixture
 async def db(database_url: str) -> AsyncIterator[Database]:
-    await migrate(database_url)
+    await migrated(database_url)
     opened = await open_database(database_url)
     yield opened
     await opened.close()

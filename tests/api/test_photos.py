@@ -21,16 +21,14 @@ from engine.api.tokens import sign_demo_token
 from engine.core.commands import SubmitActivity
 from engine.core.units import HOUR_MS, rfc3339
 from engine.pictures import unlike
-from tests.api.conftest import TOKEN_SECRET, Api, copied, open_api
+from tests.api.conftest import TOKEN_SECRET, Api, open_api
 from tests.core.world import rules_with_grades
 from tests.support.server import new_key
 
 
 @pytest_asyncio.fixture
-async def api(database_url: str, new_sqlite: Path, tmp_path: Path) -> AsyncIterator[Api]:
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     """The app with a rulebook by which rides may be shown, and a small folder of photos."""
-    if database_url.startswith("sqlite"):
-        copied(database_url, new_sqlite)
     limits = {"photo_bytes_max": 400_000, "photo_pixels_max": 1_000_000, "day_photos_max": 6}
     async with AsyncExitStack() as stack:
         yield await open_api(stack, database_url, rules_with_grades, photos=tmp_path / "photos", **limits)

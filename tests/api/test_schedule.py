@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ from engine.realtime.hub import Hub
 from engine.realtime.protocol import Close
 from engine.schedule import EXPIRY_BALLS_MAX, Job, Refused, Schedule, SteadyClock
 from engine.tally import JobTally
-from tests.api.conftest import Api, copied, open_api, open_parts
+from tests.api.conftest import Api, open_api, open_parts
+from tests.support.databases import migrated
 
 
 class Listener:
@@ -143,8 +143,8 @@ async def test_expiry_is_booked_once_and_the_watermark_follows(api: Api, schedul
     assert sum(len(json.loads(row[0])) for row in rows) == 3
 
 
-async def test_more_than_one_command_of_balls_is_booked_in_one_run(sqlite_url: str, new_sqlite: Path) -> None:
-    copied(sqlite_url, new_sqlite)
+async def test_more_than_one_command_of_balls_is_booked_in_one_run(sqlite_url: str) -> None:
+    await migrated(sqlite_url)
     async with AsyncExitStack() as stack:
         api = await open_api(stack, sqlite_url)
         async with api.parts.db.write() as tx:

@@ -85,8 +85,8 @@ def wait_gone(pid: int) -> bool:
 CUT = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
-async def test_postgres_is_durable_and_empty(postgres: Postgres, postgres_url: str) -> None:
-    connection = await asyncpg.connect(postgres_url)
+async def test_postgres_is_durable_and_empty(postgres: Postgres, bare_postgres_url: str) -> None:
+    connection = await asyncpg.connect(bare_postgres_url)
     try:
         assert await connection.fetchval("SHOW fsync") == "on"
         assert await connection.fetchval("SHOW synchronous_commit") == "on"

@@ -29,7 +29,6 @@ from engine.relay import Relay
 from engine.rulebook import load_rulebook
 from engine.store.database import Database
 from engine.store.opening import open_database
-from engine.store.schema import migrate
 from engine.writer import Outcome, Writer
 from partners import jobs
 from partners.core.commands import FormOrder
@@ -38,6 +37,7 @@ from partners.onboarding.simulated import onboard_simulator
 from partners.outbox import destinations, partners_outbox
 from partners.registry import SIMULATOR_PARTNER, PartnerSettings, Registry, build_registry
 from partners.store import queries
+from tests.support.databases import migrated
 
 KEY = "whsec_" + "c2F4YXVsLXNpbXVsYXRvci1rZXktMzItYnl0ZXMhIQ=="
 PROGRAMME = "saxaul-alxa"
@@ -152,7 +152,7 @@ async def open_bench(
     spreads_ids: bool = True,
 ) -> AsyncIterator[Bench]:
     """Game and partners on the database, its partners have records and take single trees."""
-    await migrate(url)
+    await migrated(url)
     db = await open_database(url)
     if spreads_ids:  # so that no two tests share an order number at one NGO
         await db.reserve_ids(secrets.randbelow(2**40))

@@ -30,7 +30,7 @@ OLD = (
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/game.db"
-    return str(request.getfixturevalue("postgres_url"))
+    return str(request.getfixturevalue("bare_postgres_url"))
 
 
 def carry_over(connection: Connection) -> None:

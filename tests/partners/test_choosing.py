@@ -90,7 +90,7 @@ async def test_its_user_is_told_since_when_and_why_and_may_wait(url: str) -> Non
         waiting = {name: facts["waiting"][name] for name in ("since", "why", "energy_back_at")}
         assert page["waiting"] == waiting
         assert page["note_text"]["en"].startswith("No partner offers places for this species.")
-        assert waiting["since"] in tree_html(page)
+        assert waiting["since"].encode() in tree_html(page)
         user, _ = await user_of(bench, tree)
         bench.clock.shift_ms += 10 * DAY_MS
         await bench.do(game.ChooseForTree(KEY.format(1), user, tree, "wait"))

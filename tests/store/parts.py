@@ -13,9 +13,9 @@ from engine.in_force import FixedRules
 from engine.publication import Item
 from engine.store.database import Database
 from engine.store.opening import open_database
-from engine.store.schema import migrate
 from engine.writer import Writer
 from tests.core.world import NOON, rulebook
+from tests.support.databases import migrated
 
 SECRET = "5a" * 32
 
@@ -59,7 +59,7 @@ class Bench:
 @asynccontextmanager
 async def bench(url: str, rules: Callable[[], RuleBook] = rulebook) -> AsyncIterator[Bench]:
     """An open database with a started writer. Draws are the same every time."""
-    await migrate(url)
+    await migrated(url)
     db = await open_database(url)
     clock, heard = SetClock(), Heard()
     writer = Writer(db, (GAME,), FixedRules(rules), heard, clock)

@@ -8,9 +8,11 @@ from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 from engine.store.schema import migrate
-from partners.store import tables as partners_tables
+from partners.store.portal_tables import PORTAL_MODELS
+from partners.store.tables import MODELS
 
-assert partners_tables.MODELS
+assert MODELS
+assert PORTAL_MODELS
 
 
 async def test_the_migrations_end_in_the_tables_of_the_code(sqlite_url: str) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import asyncpg
 
+from engine.store.schema import migrate
+from tests.support.databases import NO_EPOCH
 from tests.support.process import Child, StartFailed, answers, free_port
 
 _OWNER = "saxaul"
@@ -42,6 +44,7 @@ class Postgres:
         self.data = self.root / "data"
         self.port = free_port()
         self._child: Child | None = None
+        self._template: str | None = None
         self._initialise()
 
     def _initialise(self) -> None:
@@ -122,12 +125,22 @@ class Postgres:
             self._child.kill_group()
         shutil.rmtree(self.root, ignore_errors=True)
 
-    async def create_database(self) -> str:
-        """A new empty database; returns its address."""
+    async def create_database(self, template: str = "template0") -> str:
+        """A new database like the template, an empty one if none is named; returns its address."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         # no checkpoint per database: copying by write-ahead log is the quicker way for a small template
-        await self.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        await self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self.url(name)
+
+    async def migrated_template(self) -> str:
+        """The name of a database with the newest schema and no epoch, made when it is first asked for."""
+        if self._template is None:
+            url = await self.create_database()
+            await migrate(url)
+            name = url.rpartition("/")[2]
+            await self.execute(NO_EPOCH, name)
+            self._template = name
+        return self._template
 
     async def drop_database(self, url: str) -> None:
         """Remove a database made by create_database, cutting whoever is still connected."""

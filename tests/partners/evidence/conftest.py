@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
 import uvicorn
 
 from engine.api.app import make_app
 from engine.api.parts import Parts
 from engine.settings import Settings
-from engine.store.schema import migrate
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.passes import make_pass
 from partners.evidence.routes import evidence_files, evidence_router
@@ -124,16 +122,8 @@ async def station(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Station]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def evidence_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with the schema, made once; tests copy it."""
-    path = tmp_path_factory.mktemp("template") / "saxaul.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
-
-
 @pytest_asyncio.fixture
-async def plot(sqlite_url: str, tmp_path: Path, evidence_template: Path) -> AsyncIterator[Plot]:
+async def plot(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Plot]:
     """The real parts on SQLite, without a server."""
-    async with open_plot(sqlite_url, tmp_path, evidence_template) as made:
+    async with open_plot(sqlite_url, tmp_path) as made:
         yield made

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import cos, radians
@@ -27,7 +25,6 @@ from engine.domain import GAME
 from engine.in_force import FixedRules
 from engine.settings import Settings
 from engine.store.opening import open_database
-from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.core import commands as c
 from partners.core.model import BatchShown, EvidenceShown, PartnerReport, PartnerTerms
@@ -40,6 +37,7 @@ from partners.onboarding.simulated import onboard_simulator
 from partners.standard import with_standard
 from partners.store import evidence_queries
 from tests.partners.bench import RULES, Audience
+from tests.support.databases import migrated
 
 ELM, OAK = "elm", "oak"
 PLACES = {ELM: "saxaul-alxa", OAK: "tamarix-jinta"}
@@ -229,17 +227,9 @@ def batch(report_no: str, quantity: int, files: Iterable[str] = (), **changes: A
 
 
 @asynccontextmanager
-async def open_plot(
-    url: str, folder: Path, template: Path | None = None, rules: Callable[[], RuleBook] = rules
-) -> AsyncIterator[Plot]:
-    """The real parts on an empty database; a template saves the migrations."""
-    if template is not None:
-        target = Path(url.partition("///")[2])
-        shutil.copy(template, target)
-        with closing(sqlite3.connect(target)) as connection, connection:
-            connection.execute("UPDATE meta SET value = 'plot' WHERE key = 'epoch'")
-    else:
-        await migrate(url)
+async def open_plot(url: str, folder: Path, rules: Callable[[], RuleBook] = rules) -> AsyncIterator[Plot]:
+    """The real parts on an empty database."""
+    await migrated(url)
     db = await open_database(url)
     clock = StandingClock(REPORTED_AT)
     agreed = {

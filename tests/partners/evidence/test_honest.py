@@ -18,7 +18,7 @@ SUSPECTED_MAX_PCT = 2
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_of_two_hundred_honest_orders_hardly_any_is_suspected(
-    sqlite_url: str, tmp_path: Path, evidence_template: Path, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All in one database, so that each photo is compared with those of all others."""
     drawn = cases()
@@ -26,7 +26,7 @@ async def test_of_two_hundred_honest_orders_hardly_any_is_suspected(
     suspected: list[str] = []
     asked: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    async with open_plot(sqlite_url, tmp_path, evidence_template, rules_of_all) as plot:
+    async with open_plot(sqlite_url, tmp_path, rules_of_all) as plot:
         for case in drawn:
             told = await play(plot, case)
             codes = {entry[0] for one in told for entry in one["reasons"]}
