@@ -347,7 +347,7 @@ def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
     of_orders = (partners_router(desk), public_router(desk), after_router(desk))
     evidence = _evidence(engine)
-    portal = portal_routers(engine.settings, engine.writer, engine.db, lambda: engine.rules, evidence)
+    portal = portal_routers(engine.settings, engine.writer, engine.db, desk.rules, evidence)
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(evidence), *portal
 
 
@@ -375,14 +375,12 @@ def _file_config(settings: Settings) -> FilesConfig:
         raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
 
 
-def _registry(
-    settings: Settings, names: Callable[[], Names], of_portal: Sequence[PartnerSettings]
-) -> Registry:
+def _registry(settings: Settings, names: Callable[[], Names], portal: Sequence[PartnerSettings]) -> Registry:
     """The partners that can be reached. Raises SettingsError."""
     try:
-        of_simulator = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
+        simulated = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
         of_files = file_partners(_file_config(settings), names)
-        return build_registry([*of_simulator, *of_files, *of_portal])
+        return build_registry([*simulated, *of_files, *portal])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
 

@@ -30,7 +30,7 @@ def portal_partners_of(settings: Settings) -> dict[str, PortalPartner]:
 
 
 def portal_lists(settings: Settings) -> tuple[list[PartnerSettings], PortalList]:
-    """The portal's partners as the registry takes them, and the lists that they are reached by. Raises SettingsError."""
+    """The portal's partners as the registry takes them, and the lists that reach them. Raises SettingsError."""
     partners = portal_partners_of(settings)
     lists = PortalList(frozenset(partners))
     return portal_partners(partners, lists), lists
