@@ -23,7 +23,7 @@ from partners.portal.views import OrderView, today_of
 from partners.sheets.cells import Raw
 from partners.sheets.kinds import ORDER, PLANTING, FileKind
 from partners.sheets.problems import CellProblem, FileRefused
-from partners.sheets.reading import table_of
+from partners.sheets.reading import Table, table_of
 from partners.sheets.words import cell_text, file_text
 from partners.store import portal_queries
 
@@ -156,8 +156,9 @@ async def _carry_out(
         by=visitor.name,
         remark=sent.of("remark").strip()[:200],
     )
+    table = table_of(kind, visitor.language, cells)
     try:
-        taken = await desk.intake.take_rows(came, table_of(kind, visitor.language, cells))
+        taken = await desk.intake.take_rows(came, table)
     except FileRefused as refusal:
         shown.problems = [FieldProblem("", file_text(refusal, visitor.language))]
         return Became(shown=shown, status=422)
@@ -167,7 +168,7 @@ async def _carry_out(
             shown.values["report_no"] = next_report_no(view)
         return Became(shown=shown, status=422)
     await keep_answer(
-        desk, visitor, shown.id, shown.kind, view.id, digest, answer_of(taken), _said(sent, view)
+        desk, visitor, shown.id, shown.kind, view.id, digest, answer_of(taken), _said(sent, table)
     )
     return Became(shown.id)
 
@@ -266,16 +267,15 @@ def _mended(common: dict[str, Raw], view: OrderView, sent: Sent) -> list[dict[st
     return rows
 
 
-def _said(sent: Sent, view: OrderView) -> dict[str, Any]:
+def _said(sent: Sent, table: Table) -> dict[str, Any]:
+    """What the order's page tells of the form later, and what no other row keeps."""
     said: dict[str, Any] = {
         "remark": (sent.of("remark") or sent.of("notes") or sent.of("reason")).strip()[:500]
     }
     if sent.of("lat").strip() and sent.of("lon").strip():
         said["point"] = [sent.of("lat").strip()[:40], sent.of("lon").strip()[:40]]
-    trees = sent.of("planted") or sent.of("accepted")
-    said["trees"] = int(trees) if trees.isascii() and trees.isdigit() and len(trees) < 9 else 0
-    if sent.of("choice") == "all":
-        said["trees"] = int(view.line["ordered"])
+    column = "accepted" if table.kind is ORDER else "planted"
+    said["trees"] = sum(row.values[column] or 0 for row in table.rows)
     return said
 
 

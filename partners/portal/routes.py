@@ -70,6 +70,8 @@ async def _shown(desk: PortalDesk, request: Request, handler: Handler, is_open: 
         status = STATUS.get(refusal.code, 500)
         kind = {404: "gone", 413: "large", 503: "away"}.get(status, "refused")
         return page(desk, request, visitor, "error", status, kind=kind, code=refusal.code)
+    finally:
+        await request.close()  # what came along lay in temporary files
 
 
 def _is_ours(desk: PortalDesk, request: Request, visitor: Visitor, sent: Sent) -> bool:

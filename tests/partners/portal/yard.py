@@ -17,6 +17,7 @@ from tests.partners.bench import open_bench
 from tests.support.server import Server
 
 PARTNER = "alxa-green"
+OTHER = "other-ngo"
 STAFF = f"{PARTNER}/li"
 PASSWORD = "saxaul roots go deep"
 TREES = 20
@@ -76,15 +77,17 @@ async def open_yard(start_server: StartServer, folder: Path, **settings: Any) ->
     async with open_bench(database, has_records=False) as bench:
         trees = await bench.trees(TREES)
         await onboard_simulator(bench.db, bench.writer, load_rulebook(rules), PARTNER, is_hasty=False)
-    given = {"partner_portal": portal_file(folder, PARTNER, "other-ngo"), "orders_s": 0.3, **settings}
+    given = {"partner_portal": portal_file(folder, PARTNER, OTHER), "orders_s": 0.3, **settings}
     return Yard(await start_server(database_url=database, game_rules=rules, **given), trees)
 
 
 class Clerk:
     """A member of staff whose browser runs no script: plain requests, cookies kept, forms sent as they stand."""
 
-    def __init__(self, address: str) -> None:
-        self.http = httpx.AsyncClient(base_url=address, follow_redirects=True, trust_env=False, timeout=30)
+    def __init__(self, address: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.http = httpx.AsyncClient(
+            base_url=address, transport=transport, follow_redirects=True, trust_env=False, timeout=30
+        )
         self.last: httpx.Response | None = None
 
     async def get(self, path: str) -> httpx.Response:
