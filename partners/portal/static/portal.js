@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const PATH = "/v1/evidence/uploads";
-  const FIRST_BYTES = 64 * 1024, LEAST_BYTES = 16 * 1024, MOST_BYTES = 1024 * 1024, AIM_MS = 8000;
+  const FIRST_BYTES = 64 * 1024, LEAST_BYTES = 16 * 1024, MOST_BYTES = 256 * 1024, AIM_MS = 8000;
   const WAIT_MS = [500, 1000, 2000, 4000, 8000, 15000];
   const KEPT = "saxaul-upload:";
   let open = 0;

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class Yard:
 
     async def show(self, number: str) -> dict[str, Any]:
         """The order as operators see it."""
-        found: dict[str, Any] = (await self.server.cli("orders", "show", number, "--json")).check().json
+        found: dict[str, Any] = await self.operator("GET", f"/v1/orders/{number}")
         return found
 
 
@@ -121,3 +122,13 @@ class Clerk:
 
     async def close(self) -> None:
         await self.http.aclose()
+
+
+@asynccontextmanager
+async def closing_clerk(address: str) -> AsyncIterator[Clerk]:
+    """Somebody whose browser is closed in the end."""
+    clerk = Clerk(address)
+    try:
+        yield clerk
+    finally:
+        await clerk.close()
