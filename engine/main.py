@@ -403,8 +403,7 @@ def _posts(engine: Engine) -> list[Job]:
 
 def _relay(engine: Engine) -> Relay:
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    table = destinations(engine.registry.adapters)
-    return Relay(engine.writer, engine.db, partners_outbox(), table, name)
+    return Relay(engine.writer, engine.db, partners_outbox(), destinations(engine.registry.adapters), name)
 
 
 @asynccontextmanager

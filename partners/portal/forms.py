@@ -13,6 +13,7 @@ from typing import Any
 from engine.core.errors import Rejected
 from engine.store.database import DatabaseAway
 from partners.adapters.files.letters import Line
+from partners.core.model import PartnerReport
 from partners.core.portal.commands import KeepForm
 from partners.intake import Came, TakeLater, Taken
 from partners.portal.desk import PortalDesk, Visitor
@@ -27,9 +28,12 @@ from partners.sheets.reading import Table, table_of
 from partners.sheets.words import cell_text, file_text
 from partners.store import portal_queries
 
-KINDS = ("answer", "planting", "mend")
+KINDS = ("answer", "planting", "mend", "cancel")
 NEW = "new"
 """The slot of a planting's photos; those of a report that is known have its number."""
+
+_LATER = ("unavailable", "overloaded", "internal", "storage_full", "too_many_uploads")
+"""Refusals that are not the form's fault: the same form can be sent again."""
 
 _FIELD_OF = {"photos": f"photos.{NEW}"}
 
@@ -114,6 +118,8 @@ async def take_form(desk: PortalDesk, visitor: Visitor, view: OrderView, kind: s
         if hectares:
             shown.values["outline_ha"] = hectares
         shown.problems = [_file_text(one, visitor.language) for one in (*told, *wrong)]
+        if kind == "cancel":
+            return await _agree(desk, visitor, view, sent, shown, digest)
         cells = [] if shown.problems else _cells(kind, view, sent)
         if not shown.problems and not cells:
             shown.problems = [FieldProblem("", text("nothing_added", visitor.language))]
@@ -124,7 +130,7 @@ async def take_form(desk: PortalDesk, visitor: Visitor, view: OrderView, kind: s
         shown.note = "try_again"
         return Became(shown=shown, status=503)
     except Rejected as refusal:
-        if refusal.code not in ("unavailable", "overloaded", "internal", "storage_full", "too_many_uploads"):
+        if refusal.code not in _LATER:
             raise
         shown.note = "try_again"
         return Became(shown=shown, status=503)
@@ -140,22 +146,7 @@ async def _carry_out(
     digest: str,
 ) -> Became:
     kind = ORDER if shown.kind == "answer" else PLANTING
-    photos = {
-        name.casefold(): sha256
-        for found in sent.photos.values()
-        for name, sha256 in named_apart(found).items()
-    }
-    assert visitor.partner is not None
-    came = Came(
-        partner=visitor.partner,
-        name=shown.id,
-        content=b"",
-        message=f"portal:{visitor.staff}/{shown.id}",
-        photos=photos,
-        is_vouched=True,
-        by=visitor.name,
-        remark=sent.of("remark").strip()[:200],
-    )
+    came = _came(visitor, sent, shown)
     table = table_of(kind, visitor.language, cells)
     try:
         taken = await desk.intake.take_rows(came, table)
@@ -167,10 +158,43 @@ async def _carry_out(
         if any(one.code == "reported_before" for one in taken.problems):
             shown.values["report_no"] = next_report_no(view)
         return Became(shown=shown, status=422)
-    await keep_answer(
-        desk, visitor, shown.id, shown.kind, view.id, digest, answer_of(taken), _said(sent, table)
-    )
+    answer, said = answer_of(taken), _said(sent, table)
+    await keep_answer(desk, visitor, shown.id, shown.kind, view.id, digest, answer, said)
     return Became(shown.id)
+
+
+async def _agree(
+    desk: PortalDesk, visitor: Visitor, view: OrderView, sent: Sent, shown: Form, digest: str
+) -> Became:
+    """Say that the order may be cancelled, which we have asked for."""
+    report = PartnerReport(view.id, "cancelled", desk.clock.now_ms())
+    refusal = await desk.intake.say(_came(visitor, sent, shown), report)
+    if refusal is not None:
+        shown.problems = [FieldProblem("", text("error.refused", visitor.language, code=refusal.code))]
+        return Became(shown=shown, status=422)
+    answer = {"lines": [asdict(Line("cancelled", view.id))]}
+    said = {"remark": sent.of("remark").strip()[:500]}
+    await keep_answer(desk, visitor, shown.id, shown.kind, view.id, digest, answer, said)
+    return Became(shown.id)
+
+
+def _came(visitor: Visitor, sent: Sent, shown: Form) -> Came:
+    photos = {
+        name.casefold(): sha256
+        for slot, found in sent.photos.items()
+        for name, sha256 in named_apart(found, slot).items()
+    }
+    assert visitor.partner is not None
+    return Came(
+        partner=visitor.partner,
+        name=shown.id,
+        content=b"",
+        message=f"portal:{visitor.staff}/{shown.id}",
+        photos=photos,
+        is_vouched=True,
+        by=visitor.name,
+        remark=sent.of("remark").strip()[:200],
+    )
 
 
 async def _known(desk: PortalDesk, visitor: Visitor, form: str) -> str | None:
@@ -240,7 +264,7 @@ def _answer(view: OrderView, sent: Sent) -> dict[str, Raw]:
 def _planting(sent: Sent) -> dict[str, Raw]:
     names = ("report_no", "date_from", "date_to", "planted", "planters", "lat", "lon", "notes")
     cells: dict[str, Raw] = {name: sent.of(name) for name in names}
-    cells["photos"] = ", ".join(named_apart(sent.photos.get(NEW, [])))
+    cells["photos"] = ", ".join(named_apart(sent.photos.get(NEW, []), NEW))
     cells["all_planted"] = "yes" if sent.of("all_planted") else None
     return cells
 
@@ -261,7 +285,7 @@ def _mended(common: dict[str, Raw], view: OrderView, sent: Sent) -> list[dict[st
                     "date_to": row["planted_to_on"],
                     "planted": row["reported"],
                     "site": row["site"],
-                    "photos": ", ".join(named_apart(photos)),
+                    "photos": ", ".join(named_apart(photos, batch.report_no)),
                 }
             )
     return rows

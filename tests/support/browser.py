@@ -111,7 +111,7 @@ async def bytes_over(page: Page, address: str) -> int:
         total += int(event["encodedDataLength"])
 
     session.on("Network.loadingFinished", count)
-    await page.goto(address, wait_until="networkidle")
+    await page.goto(address, wait_until="load")
     await session.detach()
     return total
 

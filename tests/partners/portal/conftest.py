@@ -65,6 +65,12 @@ class Office:
         self.clerks.append(clerk)
         return clerk
 
+    async def relayed(self) -> None:
+        """All that is due has been tried once."""
+        relay = self.bench.relay()
+        await relay.turn()
+        await relay.idle()
+
     async def row(self, sql: str, *params: Any) -> Any:
         """The one value of a query."""
         [(value,)] = await self.bench.rows(sql, *params)
@@ -90,9 +96,7 @@ async def office(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Office]:
         made = Office(bench, app)
         await bench.trees(TREES)
         await jobs.form_orders(bench.writer, bench.db)
-        relay = bench.relay()
-        await relay.turn()
-        await relay.idle()
+        await made.relayed()
         [(made.order,)] = await bench.rows("SELECT id FROM portal_orders")
         yield made
         for clerk in made.clerks:

@@ -65,7 +65,7 @@ async def test_bad_lines_and_phones_without_a_script(
 
     # what pages cost, and that the worst line shows one
     await logged_in(page, yard)
-    for path in ("orders", f"orders/{number}", f"orders/{number}/planting", "money", "files"):
+    for path in ("orders", f"orders/{number}", f"orders/{number}/planting"):
         cost = await bytes_over(page, f"{yard.server.url}/portal/{path}")
         assert 1000 < cost < PAGE_BYTES_MAX, (path, cost)
     await line(page, SLOW_2G)
