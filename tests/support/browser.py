@@ -99,11 +99,11 @@ async def line(page: Page, conditions: dict[str, float], *, is_offline: bool = F
     await session.send("Network.emulateNetworkConditions", {"offline": is_offline, **conditions})
 
 
-async def bytes_over(page: Page, address: str) -> int:
-    """How many bytes a page costs on the line, with all that it fetches, on a phone that has never seen it."""
+async def bytes_over(page: Page, address: str, *, is_fresh: bool = True) -> int:
+    """How many bytes a page costs on the line, with all that it fetches; fresh: on a phone that has never seen it."""
     session = await page.context.new_cdp_session(page)
     await session.send("Network.enable")
-    await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    await session.send("Network.setCacheDisabled", {"cacheDisabled": is_fresh})
     total = 0
 
     def count(event: dict[str, Any]) -> None:
