@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
 from partners.store.after_tables import AFTER_MODELS
 from partners.store.evidence_tables import EVIDENCE_MODELS
+from partners.store.portal_tables import PORTAL_MODELS
 from partners.store.record_tables import RECORD_MODELS
 
 
@@ -207,4 +208,5 @@ MODELS: dict[str, type[SQLModel]] = {
     **AFTER_MODELS,
     **EVIDENCE_MODELS,
     **RECORD_MODELS,
+    **PORTAL_MODELS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ class Office:
 
 @pytest_asyncio.fixture
 async def office(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    """On SQLite."""
+    async with open_office(sqlite_url, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def open_office(url: str, tmp_path: Path) -> AsyncIterator[Office]:
+    """The app on a database, with an order that lies in its partner's list."""
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]
         evidence=tmp_path / "evidence",
@@ -87,7 +96,7 @@ async def office(sqlite_url: str, tmp_path: Path) -> AsyncIterator[Office]:
         partner_portal=portal_file(tmp_path, PARTNER, OTHER),
     )
     of_portal, lists = portal_lists(settings)
-    async with open_bench(sqlite_url, of_portal, THEIRS, more=(PORTAL,)) as bench:
+    async with open_bench(url, of_portal, THEIRS, more=(PORTAL,)) as bench:
         open_lists(lists, bench.writer, bench.db)
         evidence = evidence_desk(settings, bench.writer, bench.db, lambda: THEIRS, bench.registry.keys)
         routers = portal_routers(settings, bench.writer, bench.db, lambda: THEIRS, evidence)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from partners.core.commands import CancelOrder
 from partners.core.portal.commands import RemoveStaff
@@ -12,7 +13,7 @@ from partners.portal import logins, pages, throttle
 from partners.sheets.reading import read_table
 from tests.partners.evidence.scenes import photo
 from tests.partners.files.staff import cells, filled
-from tests.partners.portal.conftest import Office
+from tests.partners.portal.conftest import Office, open_office
 from tests.partners.portal.yard import OTHER, PARTNER, PASSWORD, STAFF, Clerk
 
 TODAY = datetime.now(UTC).date().isoformat()
@@ -60,6 +61,24 @@ async def test_a_form_that_is_sent_twice_has_one_effect_and_one_answer(office: O
     assert 'value="改过"' in changed.text, "nothing typed is lost"
     assert clerk.field("form") != clerk.field("form", page)
     assert len(await reported(office)) == 1
+
+
+async def test_all_pages_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    async with open_office(postgres_url, tmp_path) as office:
+        clerk = await office.clerk()
+        assert office.number in (await clerk.get("/portal/orders")).text
+        await answer(clerk, office, choice="part", accepted="8")
+        path = f"/portal/orders/{office.number}"
+        await clerk.get(f"{path}/planting")
+        files = {"photos.new": ("a.jpg", JPEG, "image/jpeg")}
+        done = await clerk.send(f"{path}/planting", files, **planting(planted="8", all_planted="yes"))
+        assert "已全部种完（8 株）" in done.text and "缺什么" in done.text
+        await clerk.get(f"{path}/mend")
+        mended = await clerk.send(f"{path}/mend", {"photos.1": ("b.jpg", photo(8), "image/jpeg")})
+        assert "已补登 1 张照片" in mended.text
+        for page in ("/portal/money", "/portal/files", "/portal/orders?over", f"{path}/files/survival"):
+            assert (await clerk.get(page)).status_code == 200, page
+        assert await reported(office) == [("1", 8, f"partner:{STAFF}")]
 
 
 async def test_the_same_report_from_two_tabs_is_one(office: Office) -> None:
