@@ -360,7 +360,7 @@ def _routers(engine: Engine, desk: Desk) -> tuple[APIRouter, ...]:
         *desk_routers(desk),
         partner_router(desk, rates),
         evidence_router(evidence),
-        *portal_routers(settings, engine.writer, engine.db, lambda: engine.rules, evidence),
+        *portal_routers(settings, engine.writer, engine.db, desk.rules, evidence),
     )
 
 
@@ -393,9 +393,9 @@ def registry_of(
 ) -> Registry:
     """The partners that can be reached, to be closed. Raises SettingsError."""
     try:
-        of_simulator = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
+        simulated = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
         of_files = file_partners(_file_config(settings), names)
-        return build_registry([*of_simulator, *of_files, *of_portal])
+        return build_registry([*simulated, *of_files, *of_portal])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
 
@@ -418,8 +418,7 @@ def _posts(engine: Engine) -> list[Job]:
 
 def _relay(engine: Engine) -> Relay:
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    table = destinations(engine.registry.adapters)
-    return Relay(engine.writer, engine.db, partners_outbox(), table, name)
+    return Relay(engine.writer, engine.db, partners_outbox(), destinations(engine.registry.adapters), name)
 
 
 @asynccontextmanager

@@ -127,6 +127,16 @@ class Intake:
             await self._record(came, table, rows, orders, taken)
         return taken
 
+    async def say(self, came: Came, report: PartnerReport) -> Rejected | None:
+        """Take what a person says of an order in no row, as that it may be cancelled; the refusal, where it is one.
+
+        Raises TakeLater, DatabaseAway.
+        """
+        [outcome] = await self._submit_all([_command(came, report)])
+        if outcome.error is not None and outcome.error.code in _TEMPORARY:
+            raise TakeLater
+        return outcome.error
+
     async def _record(
         self, came: Came, table: Table, rows: Sequence[Row], orders: Sequence[int], taken: Taken
     ) -> None:

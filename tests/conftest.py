@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.support.browser import BrowserMissing, Phones, open_browser
 from tests.support.node import NodeMissing
 from tests.support.postgres import Postgres
 from tests.support.raw_socket import RawSocket
@@ -165,6 +166,16 @@ async def sdk_js() -> AsyncIterator[JsSdk]:
 def sdk(request: pytest.FixtureRequest) -> Sdk:
     """The test runs twice: with the Python and with the JavaScript SDK."""
     return request.getfixturevalue(f"sdk_{request.param}")
+
+
+@pytest_asyncio.fixture
+async def phones() -> AsyncIterator[Phones]:
+    """A real Chromium: `await phones.phone()` gives a page as a phone shows it; skips where there is none."""
+    try:
+        async with open_browser() as browser:
+            yield browser
+    except BrowserMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest_asyncio.fixture

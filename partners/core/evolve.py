@@ -177,6 +177,10 @@ def _delivery_queued(state: PartnerState, event: e.DeliveryQueued) -> None:
     row = state.deliveries.edit(fresh.id)
     row.state, row.attempts, row.next_at, row.payload = fresh.state, 0, fresh.next_at, fresh.payload
     row.lease_until_at, row.claimed_by, row.answer = None, "", ""
+    if (
+        fresh.kind != "submit"
+    ):  # an order stays one; another message has another key, or it is dropped as a repeat
+        row.created_at = fresh.created_at
 
 
 def _delivery_claimed(state: PartnerState, event: e.DeliveryClaimed) -> None:

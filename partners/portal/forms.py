@@ -13,6 +13,7 @@ from typing import Any
 from engine.core.errors import Rejected
 from engine.store.database import DatabaseAway
 from partners.adapters.files.letters import Line
+from partners.core.model import PartnerReport
 from partners.core.portal.commands import KeepForm
 from partners.intake import Came, TakeLater, Taken
 from partners.portal.desk import PortalDesk, Visitor
@@ -23,13 +24,16 @@ from partners.portal.views import OrderView, today_of
 from partners.sheets.cells import Raw
 from partners.sheets.kinds import ORDER, PLANTING, FileKind
 from partners.sheets.problems import CellProblem, FileRefused
-from partners.sheets.reading import table_of
+from partners.sheets.reading import Table, table_of
 from partners.sheets.words import cell_text, file_text
 from partners.store import portal_queries
 
-KINDS = ("answer", "planting", "mend")
+KINDS = ("answer", "planting", "mend", "cancel")
 NEW = "new"
 """The slot of a planting's photos; those of a report that is known have its number."""
+
+_LATER = ("unavailable", "overloaded", "internal", "storage_full", "too_many_uploads")
+"""Refusals that are not the form's fault: the same form can be sent again."""
 
 _FIELD_OF = {"photos": f"photos.{NEW}"}
 
@@ -114,6 +118,8 @@ async def take_form(desk: PortalDesk, visitor: Visitor, view: OrderView, kind: s
         if hectares:
             shown.values["outline_ha"] = hectares
         shown.problems = [_file_text(one, visitor.language) for one in (*told, *wrong)]
+        if kind == "cancel":
+            return await _agree(desk, visitor, view, sent, shown, digest)
         cells = [] if shown.problems else _cells(kind, view, sent)
         if not shown.problems and not cells:
             shown.problems = [FieldProblem("", text("nothing_added", visitor.language))]
@@ -124,7 +130,7 @@ async def take_form(desk: PortalDesk, visitor: Visitor, view: OrderView, kind: s
         shown.note = "try_again"
         return Became(shown=shown, status=503)
     except Rejected as refusal:
-        if refusal.code not in ("unavailable", "overloaded", "internal", "storage_full", "too_many_uploads"):
+        if refusal.code not in _LATER:
             raise
         shown.note = "try_again"
         return Became(shown=shown, status=503)
@@ -140,13 +146,46 @@ async def _carry_out(
     digest: str,
 ) -> Became:
     kind = ORDER if shown.kind == "answer" else PLANTING
+    came = _came(visitor, sent, shown)
+    table = table_of(kind, visitor.language, cells)
+    try:
+        taken = await desk.intake.take_rows(came, table)
+    except FileRefused as refusal:
+        shown.problems = [FieldProblem("", file_text(refusal, visitor.language))]
+        return Became(shown=shown, status=422)
+    if taken.problems and not taken.recorded_rows:
+        shown.problems = [_cell_problem(one, kind, visitor.language) for one in taken.problems]
+        if any(one.code == "reported_before" for one in taken.problems):
+            shown.values["report_no"] = next_report_no(view)
+        return Became(shown=shown, status=422)
+    answer, said = answer_of(taken), _said(sent, table)
+    await keep_answer(desk, visitor, shown.id, shown.kind, view.id, digest, answer, said)
+    return Became(shown.id)
+
+
+async def _agree(
+    desk: PortalDesk, visitor: Visitor, view: OrderView, sent: Sent, shown: Form, digest: str
+) -> Became:
+    """Say that the order may be cancelled, which we have asked for."""
+    report = PartnerReport(view.id, "cancelled", desk.clock.now_ms())
+    refusal = await desk.intake.say(_came(visitor, sent, shown), report)
+    if refusal is not None:
+        shown.problems = [FieldProblem("", text("error.refused", visitor.language, code=refusal.code))]
+        return Became(shown=shown, status=422)
+    answer = {"lines": [asdict(Line("cancelled", view.id))]}
+    said = {"remark": sent.of("remark").strip()[:500]}
+    await keep_answer(desk, visitor, shown.id, shown.kind, view.id, digest, answer, said)
+    return Became(shown.id)
+
+
+def _came(visitor: Visitor, sent: Sent, shown: Form) -> Came:
     photos = {
         name.casefold(): sha256
-        for found in sent.photos.values()
-        for name, sha256 in named_apart(found).items()
+        for slot, found in sent.photos.items()
+        for name, sha256 in named_apart(found, slot).items()
     }
     assert visitor.partner is not None
-    came = Came(
+    return Came(
         partner=visitor.partner,
         name=shown.id,
         content=b"",
@@ -156,20 +195,6 @@ async def _carry_out(
         by=visitor.name,
         remark=sent.of("remark").strip()[:200],
     )
-    try:
-        taken = await desk.intake.take_rows(came, table_of(kind, visitor.language, cells))
-    except FileRefused as refusal:
-        shown.problems = [FieldProblem("", file_text(refusal, visitor.language))]
-        return Became(shown=shown, status=422)
-    if taken.problems and not taken.recorded_rows:
-        shown.problems = [_cell_problem(one, kind, visitor.language) for one in taken.problems]
-        if any(one.code == "reported_before" for one in taken.problems):
-            shown.values["report_no"] = next_report_no(view)
-        return Became(shown=shown, status=422)
-    await keep_answer(
-        desk, visitor, shown.id, shown.kind, view.id, digest, answer_of(taken), _said(sent, view)
-    )
-    return Became(shown.id)
 
 
 async def _known(desk: PortalDesk, visitor: Visitor, form: str) -> str | None:
@@ -239,7 +264,7 @@ def _answer(view: OrderView, sent: Sent) -> dict[str, Raw]:
 def _planting(sent: Sent) -> dict[str, Raw]:
     names = ("report_no", "date_from", "date_to", "planted", "planters", "lat", "lon", "notes")
     cells: dict[str, Raw] = {name: sent.of(name) for name in names}
-    cells["photos"] = ", ".join(named_apart(sent.photos.get(NEW, [])))
+    cells["photos"] = ", ".join(named_apart(sent.photos.get(NEW, []), NEW))
     cells["all_planted"] = "yes" if sent.of("all_planted") else None
     return cells
 
@@ -260,22 +285,21 @@ def _mended(common: dict[str, Raw], view: OrderView, sent: Sent) -> list[dict[st
                     "date_to": row["planted_to_on"],
                     "planted": row["reported"],
                     "site": row["site"],
-                    "photos": ", ".join(named_apart(photos)),
+                    "photos": ", ".join(named_apart(photos, batch.report_no)),
                 }
             )
     return rows
 
 
-def _said(sent: Sent, view: OrderView) -> dict[str, Any]:
+def _said(sent: Sent, table: Table) -> dict[str, Any]:
+    """What the order's page tells of the form later, and what no other row keeps."""
     said: dict[str, Any] = {
         "remark": (sent.of("remark") or sent.of("notes") or sent.of("reason")).strip()[:500]
     }
     if sent.of("lat").strip() and sent.of("lon").strip():
         said["point"] = [sent.of("lat").strip()[:40], sent.of("lon").strip()[:40]]
-    trees = sent.of("planted") or sent.of("accepted")
-    said["trees"] = int(trees) if trees.isascii() and trees.isdigit() and len(trees) < 9 else 0
-    if sent.of("choice") == "all":
-        said["trees"] = int(view.line["ordered"])
+    column = "accepted" if table.kind is ORDER else "planted"
+    said["trees"] = sum(row.values[column] or 0 for row in table.rows)
     return said
 
 

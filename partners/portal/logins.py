@@ -20,7 +20,7 @@ from partners.portal.sent import Sent
 from partners.store import portal_queries
 
 STAFF = re.compile(r"^[a-z0-9][a-z0-9._-]{0,63}/[a-z0-9][a-z0-9._-]{0,39}$")
-_PLACE = re.compile(rf"^{PATH}(/[A-Za-z0-9._-]{{1,60}}){{0,4}}$")
+_PLACE = re.compile(rf"^{PATH}(/[A-Za-z0-9._-]{{1,64}}){{0,4}}$")
 
 
 def with_browser(visitor: Visitor) -> Visitor:
@@ -30,7 +30,7 @@ def with_browser(visitor: Visitor) -> Visitor:
 
 def known_place(place: str) -> str:
     """A page of ours to go to after a login; the first one for anything else."""
-    return place if _PLACE.match(place) and "//" not in place else f"{PATH}/orders"
+    return place if _PLACE.match(place) and ".." not in place else f"{PATH}/orders"
 
 
 def login_page(

@@ -13,7 +13,6 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from ruamel.yaml import YAML
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,7 +29,11 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_MEDIA = {"portal.css": "text/css; charset=utf-8", "portal.js": "text/javascript; charset=utf-8"}
+_MEDIA = {
+    "portal.css": "text/css; charset=utf-8",
+    "portal.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 
 
 @cache
@@ -83,12 +86,8 @@ def render(template: str, language: str, **context: Any) -> str:
     def say(key: str, **fields: object) -> str:
         return text(key, language, **fields)
 
-    def rich(key: str, **fields: object) -> Markup:
-        """A text of ours that holds HTML; what is filled in is escaped."""
-        return Markup(texts()[key][language]).format(**fields)  # noqa: S704 - ours, not a visitor's
-
     found = _environment().get_template(f"{template}.html")
-    return found.render(t=say, rich=rich, has_text=has_text, language=language, path=PATH, **context)
+    return found.render(t=say, has_text=has_text, language=language, path=PATH, **context)
 
 
 def page(

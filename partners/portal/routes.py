@@ -28,9 +28,9 @@ BYTES_MAX = 64 * 1024 * 1024
 OVER_MS_MAX = DAY_MS
 """How long after its login has ended photos that come with a form are still kept for it."""
 
-_FORM_PLACE = re.compile(rf"^{PATH}/orders/([A-Z0-9-]{{1,40}})/(answer|planting|mend)$")
+_FORM_PLACE = re.compile(rf"^{PATH}/orders/([A-Z0-9-]{{1,40}})/(answer|planting|mend|cancel)$")
 NumberPath = Annotated[str, Path(max_length=40)]
-KindPath = Annotated[str, Path(pattern="^(answer|planting|mend)$")]
+KindPath = Annotated[str, Path(pattern="^(answer|planting|mend|cancel)$")]
 HashPath = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 Handler = Callable[[Request, Visitor], Awaitable[Response]]
 
@@ -70,6 +70,8 @@ async def _shown(desk: PortalDesk, request: Request, handler: Handler, is_open: 
         status = STATUS.get(refusal.code, 500)
         kind = {404: "gone", 413: "large", 503: "away"}.get(status, "refused")
         return page(desk, request, visitor, "error", status, kind=kind, code=refusal.code)
+    finally:
+        await request.close()  # what came along lay in temporary files
 
 
 def _is_ours(desk: PortalDesk, request: Request, visitor: Visitor, sent: Sent) -> bool:
@@ -288,7 +290,7 @@ def _add_forms(router: APIRouter, desk: PortalDesk) -> None:
     async def form(request: Request, number: NumberPath, kind: KindPath) -> Response:
         async def show(request: Request, visitor: Visitor) -> Response:
             view = await views.order_view(desk, visitor, number)
-            if view.can != kind:
+            if view.can != kind and not (kind == "cancel" and view.may_cancel):
                 return RedirectResponse(f"{PATH}/orders/{view.number}", 303)
             return _form_page(desk, request, visitor, view, forms.fresh_form(desk, kind, view))
 

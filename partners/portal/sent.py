@@ -122,14 +122,12 @@ def photo_name(text: str) -> str:
     return " ".join(kept.split())[-100:] or "photo.jpg"
 
 
-def named_apart(photos: list[Photo]) -> Mapping[str, str]:
-    """File name → SHA-256, where two of one name get a number."""
+def named_apart(photos: list[Photo], slot: str = "") -> Mapping[str, str]:
+    """File name → SHA-256, where two of one name get a number; `slot` keeps those of several reports apart."""
     found: dict[str, str] = {}
+    start = f"{photo_name(slot)}-" if slot else ""
     for place, one in enumerate(photos, start=1):
-        name = (
-            one.name
-            if one.name.casefold() not in {known.casefold() for known in found}
-            else f"{place}-{one.name}"
-        )
-        found[name] = one.sha256
+        name = f"{start}{one.name}"
+        taken = name.casefold() in {known.casefold() for known in found}
+        found[f"{start}{place}-{one.name}" if taken else name] = one.sha256
     return found

@@ -98,6 +98,11 @@ class OrderView:
         }.get(self.state, "")
 
     @property
+    def may_cancel(self) -> bool:
+        """Whether we have asked to cancel it and wait for a word."""
+        return self.row["cancel_asked_by"] == "operator" and self.state in ("accepted", "in_planting")
+
+    @property
     def left(self) -> int:
         """Trees that were accepted and are not reported yet."""
         return max(0, int(self.line["accepted"]) - int(self.line["reported"]))

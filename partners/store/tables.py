@@ -11,6 +11,7 @@ from engine.store.tables import PG_HOT, json_text, not_negative, text, whole
 from partners.store.after_tables import AFTER_MODELS
 from partners.store.api_tables import API_MODELS
 from partners.store.evidence_tables import EVIDENCE_MODELS
+from partners.store.portal_tables import PORTAL_MODELS
 from partners.store.record_tables import RECORD_MODELS
 
 
@@ -216,4 +217,5 @@ MODELS: dict[str, type[SQLModel]] = {
     **EVIDENCE_MODELS,
     **RECORD_MODELS,
     **API_MODELS,
+    **PORTAL_MODELS,
 }

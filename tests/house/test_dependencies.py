@@ -17,6 +17,7 @@ from tests.house.source import ROOT, modules
 USED_BY_OTHERS = {
     "httptools": "uvicorn's HTTP parser in C",
     "uvloop": "uvicorn's event loop in C",
+    "python-multipart": "starlette reads forms with files by it",
     "defusedxml": "openpyxl takes it for its parser where it is there",
     "tzdata": "zoneinfo's data where the machine has none",
     "pytest-timeout": "pytest plugin",

@@ -22,7 +22,7 @@ from engine.clock import Clock
 from engine.core import commands as game
 from engine.core.rules import RuleBook
 from engine.core.units import local_day
-from engine.domain import GAME
+from engine.domain import GAME, Domain
 from engine.in_force import FixedRules
 from engine.publication import Item
 from engine.relay import Relay
@@ -150,6 +150,7 @@ async def open_bench(
     rules: RuleBook = RULES,
     has_records: bool = True,
     spreads_ids: bool = True,
+    more: Sequence[Domain] = (),
 ) -> AsyncIterator[Bench]:
     """Game and partners on the database, its partners have records and take single trees."""
     await migrated(url)
@@ -159,7 +160,7 @@ async def open_bench(
     registry = build_registry(partners)
     clock, audience = Clock(), Audience()
     domain = partners_domain(registry.terms.values())
-    writer = Writer(db, (GAME, domain), FixedRules(lambda: rules), audience, clock)
+    writer = Writer(db, (GAME, domain, *more), FixedRules(lambda: rules), audience, clock)
     writer.start()
     if has_records:
         for name in dict.fromkeys((SIMULATOR_PARTNER, *(settings.partner for settings in partners))):

@@ -6,29 +6,44 @@ A party hides how its partner is reached, so that the suite says only what holds
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from engine.clock import Clock
+from engine.core.errors import Rejected
 from engine.core.numbers import order_number
 from engine.core.units import DAY_MS
+from engine.domain import GAME
+from engine.in_force import FixedRules
+from engine.store.opening import open_database
+from engine.writer import Writer
 from partners.adapters.files.codes import is_check_code
 from partners.adapters.files.config import FilesPartner, read_config
-from partners.adapters.files.judging import OrderFacts, judge_answers, judge_plantings
+from partners.adapters.files.judging import IsCode, OrderFacts, judge_answers, judge_plantings
 from partners.adapters.files.mailbox import DONE, SENT, Mailbox
-from partners.adapters.files.names import names_of
+from partners.adapters.files.names import Names, names_of
 from partners.adapters.files.received import open_mail
 from partners.adapters.files.sheets import planting_file
+from partners.adapters.portal.adapter import PortalAdapter, PortalList
+from partners.adapters.portal.config import PortalPartner
 from partners.core.model import PartnerReport
+from partners.domain import partners_domain
 from partners.port import Adapter, OrderSheet
-from partners.registry import PartnerSettings, Registry, build_registry, file_partners
-from partners.sheets.reading import read_table
+from partners.portal.desk import open_lists
+from partners.portal.pages import text
+from partners.portal_domain import PORTAL
+from partners.registry import PartnerSettings, Registry, build_registry, file_partners, portal_partners
+from partners.sheets.kinds import ORDER, PLANTING
+from partners.sheets.reading import read_table, table_of
 from partners.sheets.rows import typed_rows
-from tests.partners.bench import KEY, RULES, Ngo, free_port, simulated_ngo
+from tests.partners.bench import KEY, RULES, Audience, Ngo, free_port, simulated_ngo
 from tests.partners.files.mailhost import Faults, MailHost, mail_host
 from tests.partners.files.setting import partner_files
 from tests.partners.files.staff import Staff, attached, filled, jpeg, text_of
@@ -70,6 +85,11 @@ class Party(ABC):
             currency="CNY",
         )
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """While the block runs, what the partner's end needs of the test's event loop is there."""
+        yield
+
     @abstractmethod
     def fault(self, kind: str) -> None:
         """Let the next request meet a fault: before, after (timeouts), error, hidden_error, garbage or slow."""
@@ -93,6 +113,22 @@ class Party(ABC):
     @abstractmethod
     def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
         """The same partner, reached wrongly: `nobody` (a dead address) or `key` (a key or password that is wrong)."""
+
+
+def judged_alone(
+    table: Any, facts: OrderFacts, photos: dict[str, str], names: Names, is_code: IsCode
+) -> PartnerReport:
+    """The one report that the rows of a table come to."""
+    rows: Any = typed_rows(table)
+    known = {facts.id: facts}
+    if table.kind.id == "order":
+        judged = judge_answers(rows, known, is_code, names, NOW)
+    else:
+        today = datetime.now(UTC).date()
+        judged = judge_plantings(rows, known, is_code, names, photos, today, NOW, lambda order: False)
+    assert judged.problems == table.problems == []
+    [(report, _)] = judged.reports
+    return report
 
 
 class SimulatorParty(Party):
@@ -253,21 +289,122 @@ class FilesParty(Party):
         return report
 
     def _understood(self, table: Any, facts: OrderFacts, photos: dict[str, str]) -> PartnerReport:
-        rows: Any = typed_rows(table)
-        known = {facts.id: facts}
-        if table.kind.id == "order":
-            judged = judge_answers(rows, known, self._is_code, self.names, NOW)
-        else:
-            today = datetime.now(UTC).date()
-            judged = judge_plantings(
-                rows, known, self._is_code, self.names, photos, today, NOW, lambda order: False
-            )
-        assert judged.problems == table.problems == []
-        [(report, _)] = judged.reports
-        return report
+        return judged_alone(table, facts, photos, self.names, self._is_code)
 
     def _is_code(self, order: int, code: str) -> bool:
         return is_check_code([KEY], self.partner.id, order, code)
+
+
+class PortalParty(Party):
+    """An NGO's staff before the pages: their list is a table, laid down by a real writer on a real database."""
+
+    outcomes: ClassVar = {
+        "before": "absent",
+        "after": "done",
+        "error": "failed",
+        "hidden_error": "refused",
+        "garbage": "unknown",
+    }
+    echoes = False
+    asked = (
+        "order programme season season_opens_at season_closes_at answer_by_at below_minimum species site quantity"
+        " unit_price_minor currency replaces kind agreement lines"
+    )
+    PARTNER = "alxa-green"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.next_fault = ""
+        self.names = names_of(RULES)
+        partners = {self.PARTNER: PortalPartner(id=self.PARTNER).model_copy(update={"keys": (KEY,)})}
+        self.partners = partners
+        self.lists = PortalList(frozenset(partners))
+        [(count,)] = self._rows("SELECT count(*) FROM portal_orders")
+        super().__init__(build_registry(portal_partners(partners, self.lists)), 1000 * count + 100)
+        assert isinstance(self.adapter, PortalAdapter)
+        self.adapter._timeout_s = 1.0
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        db = await open_database(f"sqlite:///{self.path}")
+        domains = (GAME, partners_domain(self.registry.terms.values()), PORTAL)
+        writer = Writer(db, domains, FixedRules(lambda: RULES), Audience(), Clock())
+        writer.start()
+        open_lists(self.lists, writer, db)
+        own = self.lists._submit
+        assert own is not None
+
+        async def submit(command: Any) -> Mapping[str, Any]:
+            return await self._met(command, own)
+
+        assert self.lists._has is not None
+        self.lists.open(submit, self.lists._has)
+        try:
+            yield
+        finally:
+            await writer.stop()
+            await db.close()
+
+    async def _met(
+        self, command: Any, own: Callable[[Any], Awaitable[Mapping[str, Any]]]
+    ) -> Mapping[str, Any]:
+        """The command with the fault that is on: what a database or a full queue does to it."""
+        fault, self.next_fault = self.next_fault, ""
+        if fault == "before":
+            await asyncio.sleep(60)
+        if fault == "error":
+            raise Rejected("overloaded")
+        if fault == "hidden_error":
+            raise Rejected("unknown_partner")
+        if fault == "slow":
+            await asyncio.sleep(0.25)
+        reply = await own(command)
+        if fault == "after":
+            await asyncio.sleep(60)
+        return {} if fault == "garbage" else reply
+
+    def fault(self, kind: str) -> None:
+        self.next_fault = kind
+
+    def received(self, order: int) -> int:
+        return len(self._rows("SELECT id FROM portal_orders WHERE id = ?", order))
+
+    def fields_told(self, order: int) -> set[str]:
+        [(sheet,)] = self._rows("SELECT sheet FROM portal_orders WHERE id = ?", order)
+        return set(json.loads(sheet))
+
+    def text_told(self, order: int) -> str:
+        told = self._rows("SELECT kind, text, trees FROM portal_notices WHERE order_id = ?", order)
+        return "\n".join(
+            " · ".join((text("history.notice." + kind, one, trees=trees), said))
+            for kind, said, trees in told
+            for one in ("zh", "en")
+        )
+
+    async def story(self, sheet: OrderSheet) -> AsyncIterator[PartnerReport]:
+        facts = OrderFacts(
+            sheet.order, "submitted", "", sheet.species, sheet.site, 738, "CNY", 5, sheet.quantity, 0, 0
+        )
+        common: dict[str, Any] = {"order_no": order_number(sheet.order), "line_no": 1}
+        yield self._understood(table_of(ORDER, "zh", [common | {"accepted": str(sheet.quantity)}]), facts, {})
+        today = datetime.now(UTC).date().isoformat()
+        row = {"report_no": "1", "date_from": today, "date_to": today, "planted": str(sheet.quantity)}
+        row |= {"photos": "a.jpg", "all_planted": "yes"}
+        facts = replace(facts, state="accepted", accepted=sheet.quantity)
+        yield self._understood(table_of(PLANTING, "zh", [common | row]), facts, {"a.jpg": "0" * 64})
+
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        """A portal that is not open, or one in which the partner has no list (what a wrong key is elsewhere)."""
+        if changes.get("nobody"):
+            return portal_partners(self.partners, PortalList(frozenset(self.partners)))
+        return portal_partners(self.partners, PortalList(frozenset()))
+
+    def _rows(self, sql: str, *params: int) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.path)) as db:
+            return db.execute(sql, params).fetchall()
+
+    def _understood(self, table: Any, facts: OrderFacts, photos: dict[str, str]) -> PartnerReport:
+        return judged_alone(table, facts, photos, self.names, lambda order, code: True)
 
 
 @contextmanager

@@ -17,18 +17,28 @@ from standardwebhooks import Webhook
 
 from engine.core.errors import Rejected
 from engine.core.numbers import order_number
+from engine.store.schema import migrate
 from partners.adapters.simulator import mapping
 from partners.port import About
 from partners.registry import PartnerSettings, RegistryError, build_registry, manifest
 from partners.signing import sign, verify
 from tests.partners.bench import KEY
-from tests.partners.parties import OTHER_KEY, FilesParty, Party, SimulatorParty, post, simulator
+from tests.partners.parties import (
+    OTHER_KEY,
+    FilesParty,
+    Party,
+    PortalParty,
+    SimulatorParty,
+    post,
+    simulator,
+)
 
 NOW = 1_795_392_000_000
 PARTNERS = {
     "simulator": ((), {"idempotency": "native"}),
     "simulator without idempotency": (("--not-idempotent",), {"idempotency": "none"}),
     "files": None,
+    "portal": None,
 }
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 PUSHING = [name for name, how in PARTNERS.items() if how is not None]
@@ -38,7 +48,10 @@ PUSHING = [name for name, how in PARTNERS.items() if how is not None]
 def other_end(name: str, folder: Path) -> Iterator[Callable[[], Party]]:
     """The partner's real end; what is called gives a party with new orders and no faults."""
     how = PARTNERS[name]
-    if how is None:
+    if name == "portal":
+        asyncio.run(migrate(f"sqlite:///{folder}/portal.db"))
+        yield lambda: PortalParty(folder / "portal.db")
+    elif how is None:
         with post(folder) as (host, files):
             yield lambda: FilesParty(host, files)
     else:
@@ -57,10 +70,11 @@ def running(
 @pytest_asyncio.fixture
 async def party(running: Callable[[], Party]) -> AsyncIterator[Party]:
     begun = running()
-    try:
-        yield begun
-    finally:
-        await begun.registry.close()
+    async with begun.open():
+        try:
+            yield begun
+        finally:
+            await begun.registry.close()
 
 
 @pytest.fixture(scope="module", params=PUSHING)

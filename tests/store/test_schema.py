@@ -8,11 +8,9 @@ from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 from engine.store.schema import migrate
-from partners.store.portal_tables import PORTAL_MODELS
 from partners.store.tables import MODELS
 
 assert MODELS
-assert PORTAL_MODELS
 
 
 async def test_the_migrations_end_in_the_tables_of_the_code(sqlite_url: str) -> None:

@@ -3,7 +3,7 @@
 "use strict";
 (() => {
   const PATH = "/v1/evidence/uploads";
-  const FIRST_BYTES = 64 * 1024, LEAST_BYTES = 16 * 1024, MOST_BYTES = 1024 * 1024, AIM_MS = 8000;
+  const FIRST_BYTES = 64 * 1024, LEAST_BYTES = 16 * 1024, MOST_BYTES = 256 * 1024, AIM_MS = 8000;
   const WAIT_MS = [500, 1000, 2000, 4000, 8000, 15000];
   const KEPT = "saxaul-upload:";
   let open = 0;
@@ -94,17 +94,17 @@
 
   function line(list, file, words) {
     const item = document.createElement("li");
-    const picture = document.createElement("span"), name = document.createElement("span");
+    const name = document.createElement("span");
     const said = document.createElement("span"), bar = document.createElement("progress");
     name.textContent = file.name;
     bar.max = 1; bar.value = 0;
     bar.setAttribute("aria-label", file.name);
-    item.append(picture, name, said, bar);
+    item.append(name, said, bar);
     list.append(item);
     list.hidden = false;
     const say = (text) => { if (said.textContent !== text) said.textContent = text; };
     return {
-      item, name,
+      item,
       sending: (share) => { say(words.sending); bar.value = share; },
       waiting: () => say(words.waiting),
       checking: () => { say(words.checking); bar.value = 1; },
