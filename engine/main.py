@@ -57,6 +57,7 @@ from engine.store.schema import migrate
 from engine.writer import Writer
 from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
+from partners.adapters.rest.config import RestConfigError, RestPartner, read_rest_config
 from partners.after_api import after_router
 from partners.api import Desk, partners_router
 from partners.domain import partners_domain
@@ -78,10 +79,15 @@ from partners.registry import (
     RegistryError,
     build_registry,
     file_partners,
+    rest_partners,
 )
 from partners.sealing import seal_audit
+from partners.webhooks.dispatch import Dispatch
+from partners.webhooks.office import PartnerOffice
+from partners.webhooks.outward import Outward
 
 SEAL_S = 60.0
+FORGET_S = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +169,8 @@ async def open_engine(
         bus = (
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
-        registry = _registry(settings, _names_in_force(in_force, clock))
+        office = PartnerOffice()
+        registry = _registry(settings, _names_in_force(in_force, clock), office)
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -177,6 +184,7 @@ async def open_engine(
         writer = Writer(db, domains, in_force, audience, clock, settings.queue_commands_max, pepper)
         writer.start()
         stack.push_async_callback(writer.stop)
+        office.open(writer, db)
         await _settle(writer, in_force, folder.command or LookAtEditions())
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
@@ -251,7 +259,11 @@ async def serving(
         relay.start()
         stack.push_async_callback(relay.stop)
         await stack.enter_async_context(_running(server.serve(sockets=[listener]), ends_by=server.end))
-        schedule = _schedule(engine, parts, await stack.enter_async_context(_pulls(engine, parts.counts)))
+        dispatch = Dispatch(engine.writer, engine.db, Outward(settings.webhook_loopback))
+        stack.push_async_callback(dispatch.stop)
+        schedule = _schedule(
+            engine, parts, dispatch, await stack.enter_async_context(_pulls(engine, parts.counts))
+        )
         schedule.start()
         stack.push_async_callback(schedule.stop)
         stack.push_async_callback(begin_to_drain, parts)
@@ -341,7 +353,8 @@ def _routers(engine: Engine) -> tuple[APIRouter, ...]:
     desk = Desk(engine.writer, engine.db, engine.registry, lambda: engine.rules)
     settings = engine.settings
     rates = Rates(settings.partner_requests_per_s, settings.partner_requests_burst)
-    of_orders = (partners_router(desk), public_router(desk), after_router(desk), partner_router(desk, rates))
+    by_partners = partner_router(desk, rates, settings.webhook_loopback)
+    of_orders = (partners_router(desk), public_router(desk), after_router(desk), by_partners)
     return records_router(engine.writer, engine.db), *of_orders, evidence_router(_evidence(engine))
 
 
@@ -377,10 +390,24 @@ def _file_config(settings: Settings) -> FilesConfig:
         raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
 
 
-def _registry(settings: Settings, names: Callable[[], Names]) -> Registry:
-    """The partners that can be reached. Raises SettingsError."""
+def _rest_config(settings: Settings) -> list[RestPartner]:
+    """The partners with developers. Raises SettingsError."""
+    if settings.partner_rest is None:
+        return []
     try:
-        return build_registry([*_partners(settings), *file_partners(_file_config(settings), names)])
+        return read_rest_config(settings.partner_rest)
+    except RestConfigError as problem:
+        raise SettingsError(f"SAXAUL_PARTNER_REST: {problem}") from problem
+
+
+def _registry(settings: Settings, names: Callable[[], Names], office: PartnerOffice) -> Registry:
+    """The partners that can be reached. Raises SettingsError."""
+    of_files, of_rest = (
+        file_partners(_file_config(settings), names),
+        rest_partners(_rest_config(settings), office),
+    )
+    try:
+        return build_registry([*_partners(settings), *of_files, *of_rest])
     except RegistryError as problem:
         raise SettingsError(str(problem)) from problem
 
@@ -429,7 +456,7 @@ async def _pulls(engine: Engine, counts: ReportCounts) -> AsyncIterator[list[Job
         await fetcher.close()
 
 
-def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
+def _schedule(engine: Engine, parts: Parts, dispatch: Dispatch, pulls: Sequence[Job]) -> Schedule:
     settings, writer, db = engine.settings, engine.writer, engine.db
     evidence = _evidence(engine)
     return Schedule(
@@ -446,6 +473,8 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
             Job("audit_sealed", SEAL_S, lambda: seal_audit(writer, db)),
             Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
             Job("energy_given_back", settings.orders_s, lambda: give_energy_back(writer, db)),
+            Job("webhooks_sent", settings.webhooks_s, dispatch.turn),
+            Job("webhooks_forgotten", FORGET_S, dispatch.forget),
             *pulls,
             *_posts(engine),
         ),

@@ -58,7 +58,8 @@ async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
         return answer if kind in ("submit", "read") or answer.outcome != "done" else _read_back(kind, answer)
     if kind == "submit":
         sheet = order_sheet(payload)
-        if not may_reach(sheet.kind, adapter.capabilities.is_live):
+        can = adapter.capabilities
+        if not may_reach(sheet.kind, can.is_live, can.has_sandbox):
             return Answer("refused", "a test order never goes to a partner whose trees are real")
         return await adapter.submit(sheet, key)
     if kind == "cancel":

@@ -12,6 +12,9 @@ from engine.core.units import DAY_MS, SECOND_MS
 from partners.adapters.files.adapter import FilesAdapter
 from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
 from partners.adapters.files.names import Names
+from partners.adapters.rest.config import RestPartner
+from partners.adapters.rest.pulled import Office, PulledAdapter
+from partners.adapters.rest.server import ServerAdapter
 from partners.adapters.simulator.adapter import SimulatorAdapter
 from partners.core.model import PartnerTerms
 from partners.evidence.rules import shipped_rules
@@ -98,6 +101,7 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
             evidence=shipped_rules() if can.uploads_evidence else None,
             files_required=can.uploads_evidence,
             is_live=can.is_live,
+            has_sandbox=can.has_sandbox,
             lines_max=can.lines_max,
         )
     return Registry(adapters, terms, {one.partner: one.keys for one in partners})
@@ -129,6 +133,28 @@ def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[Partn
             )
         )
     return found
+
+
+def rest_partners(partners: Sequence[RestPartner], office: Office) -> list[PartnerSettings]:
+    """The partners with developers: those with a server, and those who call our partner API."""
+    return [
+        PartnerSettings(
+            one.id,
+            "rest",
+            one.address,
+            one.keys,
+            one.changes,
+            one.timeout_s,
+            make=_rest_adapter(one, office),
+        )
+        for one in partners
+    ]
+
+
+def _rest_adapter(partner: RestPartner, office: Office) -> Callable[[Capabilities], Adapter]:
+    if partner.address:
+        return lambda can: ServerAdapter(partner.address, partner.keys, can, partner.timeout_s)
+    return lambda can: PulledAdapter(partner.id, office, partner.keys, can)
 
 
 def _files_adapter(

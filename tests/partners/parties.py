@@ -6,6 +6,7 @@ A party hides how its partner is reached, so that the suite says only what holds
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
+
+import httpx
 
 from engine.core.numbers import order_number
 from engine.core.units import DAY_MS
@@ -23,11 +26,21 @@ from partners.adapters.files.mailbox import DONE, SENT, Mailbox
 from partners.adapters.files.names import names_of
 from partners.adapters.files.received import open_mail
 from partners.adapters.files.sheets import planting_file
+from partners.adapters.rest.config import SERVER_CHANGES, RestPartner
 from partners.core.model import PartnerReport
 from partners.port import Adapter, OrderSheet
-from partners.registry import PartnerSettings, Registry, build_registry, file_partners
+from partners.registry import (
+    SIMULATOR_PARTNER,
+    PartnerSettings,
+    Registry,
+    build_registry,
+    file_partners,
+    rest_partners,
+)
 from partners.sheets.reading import read_table
 from partners.sheets.rows import typed_rows
+from partners.signing import sign
+from partners.webhooks.office import PartnerOffice
 from tests.partners.bench import KEY, RULES, Ngo, free_port, simulated_ngo
 from tests.partners.files.mailhost import Faults, MailHost, mail_host
 from tests.partners.files.setting import partner_files
@@ -69,6 +82,14 @@ class Party(ABC):
             unit_price_minor=738,
             currency="CNY",
         )
+
+    async def open(self) -> None:
+        """Begin, in the test's own loop."""
+        assert self.registry.adapters
+
+    async def close(self) -> None:
+        """End."""
+        await self.registry.close()
 
     @abstractmethod
     def fault(self, kind: str) -> None:
@@ -149,6 +170,38 @@ class SimulatorParty(Party):
         if changes.get("nobody"):
             return [replace(self.ngo.settings(), address=f"http://127.0.0.1:{free_port()}")]
         return [replace(self.ngo.settings(), keys=(OTHER_KEY,))]
+
+    def read(self, order: int) -> Any:
+        """How the partner itself shows an order."""
+        path = f"/orders/{order_number(order)}"
+        with httpx.Client(base_url=self.ngo.address, trust_env=False) as client:
+            return client.get(path, headers=self._opened(path)).json()
+
+    def _opened(self, path: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {KEY}"}
+
+
+class ServerParty(SimulatorParty):
+    """A partner with a server of our own protocol, which takes signed requests alone."""
+
+    asked = f"{SimulatorParty.asked} kind"
+
+    def __init__(self, ngo: Ngo) -> None:
+        super().__init__(ngo, {})
+        self.registry = build_registry(self._settings(ngo.address, KEY))
+        self.adapter = next(iter(self.registry.adapters.values()))
+
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        if changes.get("nobody"):
+            return self._settings(f"http://127.0.0.1:{free_port()}", KEY)
+        return self._settings(self.ngo.address, OTHER_KEY)
+
+    def _settings(self, address: str, key: str) -> list[PartnerSettings]:
+        told = RestPartner(SIMULATOR_PARTNER, address, (key,), 0.5, {"is_live": False, **SERVER_CHANGES})
+        return rest_partners([told], PartnerOffice())
+
+    def _opened(self, path: str) -> dict[str, str]:
+        return sign(KEY, f"GET:{path}:1", time.time_ns() // 1_000_000, b"")
 
 
 class FilesParty(Party):
