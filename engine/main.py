@@ -55,11 +55,10 @@ from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
-from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
-from partners.adapters.rest.config import RestConfigError, RestPartner, read_rest_config
 from partners.after_api import after_router
 from partners.api import Desk, partners_router
+from partners.configured import file_config, registry_of
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
@@ -72,15 +71,7 @@ from partners.partner_api.router import partner_router
 from partners.post import post_jobs
 from partners.public_api import public_router
 from partners.record_api import records_router
-from partners.registry import (
-    SIMULATOR_PARTNER,
-    PartnerSettings,
-    Registry,
-    RegistryError,
-    build_registry,
-    file_partners,
-    rest_partners,
-)
+from partners.registry import SIMULATOR_PARTNER, Registry
 from partners.sealing import seal_audit
 from partners.webhooks.dispatch import Dispatch
 from partners.webhooks.office import PartnerOffice
@@ -170,7 +161,7 @@ async def open_engine(
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
         office = PartnerOffice()
-        registry = _registry(settings, _names_in_force(in_force, clock), office)
+        registry = registry_of(settings, _names_in_force(in_force, clock), office)
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -372,46 +363,6 @@ async def _watch(engine: Engine) -> None:
     await engine.in_force.watch(engine.db, engine.clock.now_ms, look)
 
 
-def _partners(settings: Settings) -> list[PartnerSettings]:
-    """The partners that can be reached: for now the simulator, where its address is set."""
-    address, key = settings.partner_simulator_url, settings.partner_simulator_key
-    if not address or not key:
-        return []
-    return [PartnerSettings(SIMULATOR_PARTNER, "simulator", address, (key,))]
-
-
-def _file_config(settings: Settings) -> FilesConfig:
-    """The partners who work by files. Raises SettingsError."""
-    if settings.partner_files is None:
-        return FilesConfig()
-    try:
-        return read_config(settings.partner_files)
-    except ConfigError as problem:
-        raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
-
-
-def _rest_config(settings: Settings) -> list[RestPartner]:
-    """The partners with developers. Raises SettingsError."""
-    if settings.partner_rest is None:
-        return []
-    try:
-        return read_rest_config(settings.partner_rest)
-    except RestConfigError as problem:
-        raise SettingsError(f"SAXAUL_PARTNER_REST: {problem}") from problem
-
-
-def _registry(settings: Settings, names: Callable[[], Names], office: PartnerOffice) -> Registry:
-    """The partners that can be reached. Raises SettingsError."""
-    of_files, of_rest = (
-        file_partners(_file_config(settings), names),
-        rest_partners(_rest_config(settings), office),
-    )
-    try:
-        return build_registry([*_partners(settings), *of_files, *of_rest])
-    except RegistryError as problem:
-        raise SettingsError(str(problem)) from problem
-
-
 def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:
     return lambda: names_of(in_force.read_at(clock.now_ms()).rules)
 
@@ -419,7 +370,7 @@ def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]
 def _posts(engine: Engine) -> list[Job]:
     """The jobs that fetch partners' files."""
     return post_jobs(
-        _file_config(engine.settings),
+        file_config(engine.settings),
         engine.writer.submit_all,
         engine.db,
         _names_in_force(engine.in_force, engine.clock),
