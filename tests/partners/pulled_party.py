@@ -114,6 +114,10 @@ class PulledParty(Party):
         self.at: Office = await self.stack.enter_async_context(office(url, self.folder, partners=partners))
         bench = self.at.bench
         self.faulty.open(bench.writer, bench.db)
+        for _ in range(2):
+            await bench.do(OrderTest(None, "li", SIMULATOR_PARTNER, "saxaul", PROGRAMME, TREES))
+        queued = await bench.rows("SELECT payload FROM deliveries WHERE kind = 'submit'")
+        self.sheets = [order_sheet(json.loads(payload)) for (payload,) in queued]
         for is_test in (True, False):
             receiver = await self.stack.enter_async_context(receiving())
             await bench.do(
@@ -125,10 +129,6 @@ class PulledParty(Party):
                 self.receiver = receiver
             else:
                 self.in_earnest = receiver
-        for _ in range(2):
-            await bench.do(OrderTest(None, "li", SIMULATOR_PARTNER, "saxaul", PROGRAMME, TREES))
-        queued = await bench.rows("SELECT payload FROM deliveries WHERE kind = 'submit'")
-        self.sheets = [order_sheet(json.loads(payload)) for (payload,) in queued]
         dispatch = Dispatch(bench.writer, bench.db, Outward(allows_loopback=True, total_s=2.0))
         self.stack.push_async_callback(dispatch.stop)
         self.registry = bench.registry

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.core.numbers import order_number
 from engine.core.units import rfc3339
-from partners.port import About, LineSheet, OrderSheet
+from partners.port import About, LineSheet, OrderSheet, about_of, order_sheet
 
 TYPES = {"answer_due": "order.reminder", "needs_info": "review.needs_info", "verified": "review.verified"}
 
@@ -51,3 +52,17 @@ def reminded(order: int, about: About) -> tuple[str, dict[str, Any]]:
     elif about.kind == "verified":
         told |= {"verified": about.trees}
     return TYPES[about.kind], told
+
+
+def of_delivery(kind: str, order: int, payload: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """The event of an outbox row, as it is told to endpoints when the row is queued; None: nothing is told of it."""
+    if kind == "submit":
+        return "order.submitted", submitted(order_sheet(payload))
+    if kind == "cancel":
+        return "order.cancelled", cancelled(order, str(payload.get("reason", "")))
+    return reminded(order, about_of(payload)) if kind == "remind" else None
+
+
+def event_of(kind: str, key: str) -> str:
+    """The name of an event: the same from the row that is queued and from the adapter that delivers it."""
+    return f"{kind} {key}"

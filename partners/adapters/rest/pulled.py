@@ -1,7 +1,8 @@
 """A partner that calls our partner API and hears our webhooks: what it is asked goes into the webhooks' outbox.
 
-`done` means that the order stands in the API and its event is queued; delivery has a life of its own, and an endpoint
-that is away does not hold an order up, because reminders, escalation and expiry do not depend on it.
+`done` means that the order stands in the API and its event is queued (which happened already when the order was
+submitted, for endpoints that were there). Delivery has a life of its own: an endpoint that is away does not hold an
+order up, because reminders, escalation and expiry do not depend on it.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ class PulledAdapter:
         """Nothing is kept open."""
 
     async def _tell(self, kind: str, order: int, key: str, told: dict[str, Any]) -> Answer:
-        what = await self._office.announce(self._partner, kind, order, f"{kind}:{order}:{key}", told)
+        what = await self._office.announce(self._partner, kind, order, mapping.event_of(kind, key), told)
         if what == "queued":
             return Answer("done", "in the partner API, its webhooks queued")
         if what == "absent":

@@ -101,7 +101,7 @@ async def test_a_day_of_errors_is_survived_and_duplicates_bear_one_id(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         [name] = await by.tell(number)
         by.receiver.statuses = [500, 502, 503, 429, 400]
         clock, waited = by.at.bench.clock, 0
@@ -131,7 +131,7 @@ def test_waits_follow_the_schedule_the_receiver_and_the_dice() -> None:
 
 async def test_after_the_last_try_it_is_dead_and_the_endpoint_rests(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         [name] = await by.tell(number)
         by.receiver.statuses = [500] * 10
         for wait in (*RETRY_MS, 0):
@@ -160,7 +160,7 @@ async def test_after_the_last_try_it_is_dead_and_the_endpoint_rests(sqlite_url: 
 
 async def test_gone_is_gone_at_once(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         await by.tell(number)
         by.receiver.statuses = [410]
         await by.deliver()
@@ -170,7 +170,7 @@ async def test_gone_is_gone_at_once(sqlite_url: str, tmp_path: Path) -> None:
 
 async def test_a_secret_is_rotated_with_an_overlap(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         new = (await by.elm.post(f"/webhooks/{hook['id']}/rotate", {"keep_old_h": 24}, KEY)).json()
         again = (await by.elm.post(f"/webhooks/{hook['id']}/rotate", {"keep_old_h": 24}, KEY)).json()
         assert new["secret"] == again["secret"] != hook["secret"]
@@ -222,9 +222,9 @@ async def test_endpoints_are_made_once_counted_and_kept_apart(sqlite_url: str, t
 async def test_a_slow_receiver_holds_up_no_other(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by, receiving() as slow:
         slow.hang = True
+        number = await by.at.order()
         await by.elm.post("/webhooks", {"url": slow.url})
         await by.hook()
-        number = await by.at.order()
         for event in range(8):
             await by.tell(number, event=str(event))
         while len(by.receiver.told()) < 8:
