@@ -239,6 +239,13 @@ async def test_what_becomes_payable_and_is_paid_is_told(sqlite_url: str, tmp_pat
     async with hooked(sqlite_url, tmp_path) as by:
         await by.hook()
         number = await by.at.order()
+        await by.deliver()
+        [asked] = by.receiver.told()  # in the transaction that submitted it, before any relay looks
+        assert (asked["type"], asked["data"]["order"], asked["data"]["kind"]) == (
+            "order.submitted",
+            number,
+            "standard",
+        )
         await by.elm.post(f"/orders/{number}/answer", {"answer": "accept"})
         await by.deliver()
         [due] = by.receiver.told("payment.due")
