@@ -16,6 +16,7 @@ from engine.core.numbers import parse_order_number
 from engine.core.units import DAY_MS
 from partners.core.api_commands import AnnounceEvent, SettleMessage
 from partners.core.webhooks import RETRY_MS, wait_ms
+from partners.partner_api.bodies import MessageWhole, WebhookSecret
 from partners.webhooks.dispatch import Dispatch
 from partners.webhooks.outward import Outward
 from tests.partners.partner_api.receiver import Receiver, receiving
@@ -89,6 +90,8 @@ async def test_events_are_signed_numbered_and_told_once(database_url: str, tmp_p
             Webhook(narrow["secret"]).verify(got.body, got.headers)
         assert got.head == "POST /hook?x=1 HTTP/1.1"
         told = await by.message(hook, first[0])
+        MessageWhole.model_validate(told)
+        WebhookSecret.model_validate(hook)
         assert (told["state"], [one["status"] for one in told["tries"]]) == ("done", [204])
         listed = (await by.elm.get(f"/webhooks/{hook['id']}/messages", limit=1)).json()
         assert (listed["messages"][0]["sequence"], listed["next_cursor"] is None) == (2, False)
