@@ -55,9 +55,9 @@ from engine.store.lock import WriterLock, admin_socket_path
 from engine.store.opening import open_database
 from engine.store.schema import migrate
 from engine.writer import Writer
-from partners.adapters.files.config import ConfigError, FilesConfig, read_config
 from partners.adapters.files.names import Names, names_of
 from partners.api import partners_router
+from partners.configured import file_config, registry_of
 from partners.desk import Desk, desk_of
 from partners.desk_routers import desk_files, desk_routers
 from partners.domain import partners_domain
@@ -77,18 +77,14 @@ from partners.post import post_jobs
 from partners.public.front import at_once
 from partners.public_api import public_router
 from partners.record_api import records_router
-from partners.registry import (
-    SIMULATOR_PARTNER,
-    PartnerSettings,
-    Registry,
-    RegistryError,
-    build_registry,
-    file_partners,
-    simulator_settings,
-)
+from partners.registry import SIMULATOR_PARTNER, Registry
 from partners.sealing import seal_audit
+from partners.webhooks.dispatch import Dispatch
+from partners.webhooks.office import PartnerOffice
+from partners.webhooks.outward import Outward
 
 SEAL_S = 60.0
+FORGET_S = 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +167,8 @@ async def open_engine(
             RedisBus(settings.redis_url, epoch) if settings.redis_url else LocalBus(is_alone=not db.is_shared)
         )
         of_portal, lists = portal_lists(settings)
-        registry = registry_of(settings, _names_in_force(in_force, clock), of_portal)
+        office = PartnerOffice()
+        registry = registry_of(settings, _names_in_force(in_force, clock), office, of_portal)
         stack.push_async_callback(registry.close)
         domains = (
             GAME,
@@ -187,6 +184,7 @@ async def open_engine(
         writer.start()
         stack.push_async_callback(writer.stop)
         open_lists(lists, writer, db)
+        office.open(writer, db)
         await _settle(writer, in_force, folder.command or LookAtEditions())
         if is_sqlite:
             path = admin_socket_path(sqlite_path(settings.database_url))
@@ -261,7 +259,11 @@ async def serving(
         relay.start()
         stack.push_async_callback(relay.stop)
         await stack.enter_async_context(_running(server.serve(sockets=[listener]), ends_by=server.end))
-        schedule = _schedule(engine, parts, await stack.enter_async_context(_pulls(engine, parts.counts)))
+        dispatch = Dispatch(engine.writer, engine.db, Outward(settings.webhook_loopback))
+        stack.push_async_callback(dispatch.stop)
+        schedule = _schedule(
+            engine, parts, dispatch, await stack.enter_async_context(_pulls(engine, parts.counts))
+        )
         schedule.start()
         stack.push_async_callback(schedule.stop)
         stack.push_async_callback(begin_to_drain, parts)
@@ -358,7 +360,7 @@ def _routers(engine: Engine, desk: Desk) -> tuple[APIRouter, ...]:
         partners_router(desk),
         public_router(desk),
         *desk_routers(desk),
-        partner_router(desk, rates),
+        partner_router(desk, rates, settings.webhook_loopback),
         evidence_router(evidence),
         *portal_routers(settings, engine.writer, engine.db, desk.rules, evidence),
     )
@@ -378,28 +380,6 @@ async def _watch(engine: Engine) -> None:
     await engine.in_force.watch(engine.db, engine.clock.now_ms, look)
 
 
-def _file_config(settings: Settings) -> FilesConfig:
-    """The partners who work by files. Raises SettingsError."""
-    if settings.partner_files is None:
-        return FilesConfig()
-    try:
-        return read_config(settings.partner_files)
-    except ConfigError as problem:
-        raise SettingsError(f"SAXAUL_PARTNER_FILES: {problem}") from problem
-
-
-def registry_of(
-    settings: Settings, names: Callable[[], Names], of_portal: Sequence[PartnerSettings] = ()
-) -> Registry:
-    """The partners that can be reached, to be closed. Raises SettingsError."""
-    try:
-        simulated = simulator_settings(settings.partner_simulator_url, settings.partner_simulator_key)
-        of_files = file_partners(_file_config(settings), names)
-        return build_registry([*simulated, *of_files, *of_portal])
-    except RegistryError as problem:
-        raise SettingsError(str(problem)) from problem
-
-
 def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]:
     return lambda: names_of(in_force.read_at(clock.now_ms()).rules)
 
@@ -407,7 +387,7 @@ def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]
 def _posts(engine: Engine) -> list[Job]:
     """The jobs that fetch partners' files."""
     return post_jobs(
-        _file_config(engine.settings),
+        file_config(engine.settings),
         engine.writer.submit_all,
         engine.db,
         _names_in_force(engine.in_force, engine.clock),
@@ -443,7 +423,7 @@ async def _pulls(engine: Engine, counts: ReportCounts) -> AsyncIterator[list[Job
         await fetcher.close()
 
 
-def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
+def _schedule(engine: Engine, parts: Parts, dispatch: Dispatch, pulls: Sequence[Job]) -> Schedule:
     settings, writer, db = engine.settings, engine.writer, engine.db
     evidence = _evidence(engine)
     return Schedule(
@@ -460,6 +440,8 @@ def _schedule(engine: Engine, parts: Parts, pulls: Sequence[Job]) -> Schedule:
             Job("audit_sealed", SEAL_S, lambda: seal_audit(writer, db)),
             Job("evidence_settled", settings.orders_s, lambda: settle_evidence(evidence)),
             Job("energy_given_back", settings.orders_s, lambda: give_energy_back(writer, db)),
+            Job("webhooks_sent", settings.webhooks_s, dispatch.turn),
+            Job("webhooks_forgotten", FORGET_S, dispatch.forget),
             *pulls,
             *_posts(engine),
         ),

@@ -157,6 +157,13 @@ class Settings(BaseSettings):
     partner_portal: Path | None = Field(
         None, description="TOML file of partners who work in the portal (docs/partners.md)."
     )
+    partner_rest: Path | None = Field(
+        None, description="TOML file of partners with developers (docs/partner-api.md)."
+    )
+    webhook_loopback: bool = Field(
+        False, description="Whether webhooks may go to this machine, also by http: for development."
+    )
+    webhooks_s: float = Field(1.0, description="How often webhooks that are due are sent.")
     partner_requests_per_s: float = Field(
         5.0, ge=0, description="Requests a second of one key of the partner API; 0 sets no limit."
     )

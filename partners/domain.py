@@ -16,6 +16,7 @@ from engine.core.redeem import advance_touches
 from engine.core.state import Touch
 from engine.domain import Domain
 from engine.store.mapping import shelf_table
+from partners.adapters.rest import mapping
 from partners.core import after_commands as ac
 from partners.core import after_events as a
 from partners.core import api_commands as api
@@ -24,6 +25,7 @@ from partners.core import decide as core
 from partners.core import events as e
 from partners.core.after_terms import Funding
 from partners.core.context import Context
+from partners.core.deliveries import delivery_key
 from partners.core.evolve import EVOLVE
 from partners.core.model import PARTNER_SHELVES, PartnerTerms
 from partners.standard import standard_terms, with_standard
@@ -68,6 +70,7 @@ def partners_domain(partners: Iterable[PartnerTerms] = ()) -> Domain:
             e.LineAccepted: _commit,
             e.OrderMoved: _reach,
             a.StagePassed: lambda event: [ac.ReachMilestone(None, event.order, event.stage)],
+            e.DeliveryQueued: _announce,
             a.MilestoneReached: _fell_due,
             a.InvoiceSettled: lambda event: [api.AnnounceSettled(None, event.invoice)],
             a.ClosingApproved: lambda event: [
@@ -160,6 +163,16 @@ def _tell(event: a.UnitsReplaced) -> list[object]:
 
 def _commit(event: e.LineAccepted) -> list[object]:
     return [ac.CommitBudget(None, int(event.line.partition("-")[0]), event.line)]
+
+
+def _announce(event: e.DeliveryQueued) -> list[object]:
+    """What leaves for a partner is told to its endpoints too, whatever adapter it has."""
+    row = event.delivery
+    told = mapping.of_delivery(row.kind, row.order_id, row.payload)
+    if told is None:
+        return []
+    name = mapping.event_of(told[0], delivery_key(row))
+    return [api.AnnounceEvent(None, row.destination, told[0], row.order_id, name, told[1])]
 
 
 def _fell_due(event: a.MilestoneReached) -> list[object]:

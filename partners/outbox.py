@@ -10,7 +10,7 @@ from engine.relay import Claimed, Deliver, Outbox
 from engine.store.database import Reader
 from partners.core.commands import ClaimDeliveries, SettleDelivery
 from partners.core.guards import may_reach
-from partners.port import About, Adapter, Answer, order_sheet
+from partners.port import Adapter, Answer, about_of, order_sheet
 from partners.store.queries import deliveries_due
 
 
@@ -58,7 +58,8 @@ async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
         return answer if kind in ("submit", "read") or answer.outcome != "done" else _read_back(kind, answer)
     if kind == "submit":
         sheet = order_sheet(payload)
-        if not may_reach(sheet.kind, adapter.capabilities.is_live):
+        can = adapter.capabilities
+        if not may_reach(sheet.kind, can.is_live, can.has_sandbox):
             return Answer("refused", "a test order never goes to a partner whose trees are real")
         return await adapter.submit(sheet, key)
     if kind == "cancel":
@@ -67,15 +68,7 @@ async def _attempt(adapter: Adapter, delivery: Claimed) -> Answer:
         return await adapter.cancel(order, str(payload.get("reason", "")), key)
     if not adapter.capabilities.reads_messages:
         return Answer("done", "this partner reads no messages")
-    return await adapter.remind(order, _about(payload), key)
-
-
-def _about(payload: Mapping[str, Any]) -> About:
-    if payload.get("needs_info"):
-        return About("needs_info", text=str(payload["needs_info"]))
-    if "verified" in payload:
-        return About("verified", trees=int(payload["verified"]))
-    return About("answer_due")
+    return await adapter.remind(order, about_of(payload), key)
 
 
 def _read_back(kind: str, answer: Answer) -> Answer:

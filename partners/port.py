@@ -105,6 +105,15 @@ class About:
         return self.text if self.kind == "needs_info" else "an answer to this order is due"
 
 
+def about_of(payload: Mapping[str, Any]) -> About:
+    """What the message in an outbox row is about."""
+    if payload.get("needs_info"):
+        return About("needs_info", text=str(payload["needs_info"]))
+    if "verified" in payload:
+        return About("verified", trees=int(payload["verified"]))
+    return About("answer_due")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a call.

@@ -14,6 +14,9 @@ from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccoun
 from partners.adapters.files.names import Names
 from partners.adapters.portal.adapter import PortalAdapter, PortalList
 from partners.adapters.portal.config import PortalPartner
+from partners.adapters.rest.config import RestPartner
+from partners.adapters.rest.pulled import Office, PulledAdapter
+from partners.adapters.rest.server import ServerAdapter
 from partners.adapters.simulator.adapter import SimulatorAdapter
 from partners.core.model import PartnerTerms
 from partners.evidence.rules import shipped_rules
@@ -102,6 +105,7 @@ def build_registry(partners: Sequence[PartnerSettings]) -> Registry:
             evidence=shipped_rules() if can.uploads_evidence else None,
             files_required=can.uploads_evidence,
             is_live=can.is_live,
+            has_sandbox=can.has_sandbox,
             lines_max=can.lines_max,
         )
     return Registry(adapters, terms, {one.partner: one.keys for one in partners})
@@ -152,6 +156,29 @@ def portal_partners(partners: Mapping[str, PortalPartner], lists: PortalList) ->
 
 def _portal_adapter(partner: str, lists: PortalList) -> Callable[[Capabilities], Adapter]:
     return lambda can: PortalAdapter(partner, lists, can)
+
+
+def rest_partners(partners: Sequence[RestPartner], office: Office | None) -> list[PartnerSettings]:
+    """The partners with developers: those with a server, and with an office those who call our partner API."""
+    return [
+        PartnerSettings(
+            one.id,
+            "rest",
+            one.address,
+            one.keys,
+            one.changes,
+            one.timeout_s,
+            make=_rest_adapter(one, office),
+        )
+        for one in partners
+        if one.address or office is not None
+    ]
+
+
+def _rest_adapter(partner: RestPartner, office: Office | None) -> Callable[[Capabilities], Adapter]:
+    if partner.address or office is None:
+        return lambda can: ServerAdapter(partner.address, partner.keys, can, partner.timeout_s)
+    return lambda can: PulledAdapter(partner.id, office, partner.keys, can)
 
 
 def _files_adapter(

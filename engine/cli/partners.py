@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from engine.cli.partner_hooks import sandbox_order, webhooks
 from engine.cli.partner_keys import keys
 from engine.cli.record_tools import (
     ByOption,
@@ -35,6 +36,8 @@ from engine.cli.shared import (
 
 partners = typer.Typer(help="Look after the records of partners.", no_args_is_help=True)
 partners.add_typer(keys, name="keys")
+partners.add_typer(webhooks, name="webhooks")
+partners.command("sandbox-order")(sandbox_order)
 
 
 @partners.command()

@@ -136,9 +136,9 @@ async def _asked(settings: "Settings", db: Any, partner: str, ours: Any) -> dict
 async def _registry(settings: "Settings", db: Any) -> "Registry":
     import time
 
-    from engine.main import registry_of
     from engine.publishing import rules_in_force
     from partners.adapters.files.names import names_of
+    from partners.configured import registry_of
 
     rules = await rules_in_force(db, settings.game_rules, time.time_ns() // 1_000_000)
     return registry_of(settings, lambda: names_of(rules))

@@ -28,6 +28,11 @@ def delivery_id(kind: str, order: int) -> str:
     return f"{kind}:{order}"
 
 
+def delivery_key(row: Delivery) -> str:
+    """What the receiver knows a delivery by: the same whenever it is sent, another when the row starts over."""
+    return f"{row.id}:{row.created_at}"
+
+
 def queue(kind: str, order: PlantingOrder, resendable: bool, now: int, payload: dict[str, Any]) -> Delivery:
     """A delivery to the order's partner, due now. Reading may always be repeated."""
     return Delivery(
@@ -63,7 +68,7 @@ def claim_deliveries(state: PartnerState, command: ClaimDeliveries, context: Con
                 "destination": row.destination,
                 "kind": row.kind,
                 "order": row.order_id,
-                "key": f"{name}:{row.created_at}",
+                "key": delivery_key(row),
                 "mode": "send" if doing == "sending" else "read",
                 "attempt": row.attempts + 1,
                 "payload": row.payload,

@@ -139,7 +139,7 @@ def submission(
     `replaces`: the order whose lost trees it makes good. Raises `test_order_live`.
     """
     now, terms = context.now, order_terms(state, order, context)
-    if not may_reach(order.kind, terms.is_live):
+    if not may_reach(order.kind, terms.is_live, terms.has_sandbox):
         raise Rejected("test_order_live", partner=order.partner)
     out = replace(
         order,

@@ -176,6 +176,7 @@ def _delivery_queued(state: PartnerState, event: e.DeliveryQueued) -> None:
         return
     row = state.deliveries.edit(fresh.id)
     row.state, row.attempts, row.next_at, row.payload = fresh.state, 0, fresh.next_at, fresh.payload
+    row.created_at = fresh.created_at  # part of its key: another reminder is no repeat of the last one
     row.lease_until_at, row.claimed_by, row.answer = None, "", ""
     if (
         fresh.kind != "submit"

@@ -298,7 +298,8 @@ class PartnerTerms:
     effect. `evidence`: by what its evidence is judged, None: not at all; `files_required`: files that it names must
     be uploaded here. Timers and figures are those of the agreement, where there is one
     (`records.agreed.with_agreement`).
-    `is_live`: what it plants is real, so that nothing may be tried out on it; `lines_max`: lines in one order.
+    `is_live`: what it plants is real, so that nothing may be tried out on it, unless `has_sandbox`: its adapter keeps
+    test orders apart; `lines_max`: lines in one order.
     """
 
     partner: str
@@ -318,6 +319,7 @@ class PartnerTerms:
     evidence: EvidenceRules | None = None
     files_required: bool = False
     is_live: bool = True
+    has_sandbox: bool = False
     lines_max: int = 1
     hold_ms: int = 45 * DAY_MS
     report_overdue_ms: int = 30 * DAY_MS

@@ -311,7 +311,7 @@ class CallerGiven(Given):
                     "key": "sxp_live_0a1b2c3d4e",
                     "mode": "live",
                     "scopes": ["orders:read"],
-                    "expires_at": None,
+                    "expires_at": "2027-11-26T00:00:00Z",
                 }
             ]
         },
@@ -367,7 +367,7 @@ class MoneyGiven(Given):
                             "invoices": [],
                         }
                     ],
-                    "next_cursor": None,
+                    "next_cursor": "WzQyLCBbXV0",
                 }
             ]
         },
@@ -384,7 +384,7 @@ _WEBHOOK = {
     "status": "active",
     "why": "",
     "status_at": "2026-11-26T00:00:00Z",
-    "old_secret_until_at": None,
+    "old_secret_until_at": "2026-11-27T00:00:00Z",
     "made_at": "2026-11-26T00:00:00Z",
 }
 
@@ -437,9 +437,9 @@ _MESSAGE = {
     "type": "order.submitted",
     "order": ORDER,
     "sequence": 7,
-    "state": "done",
+    "state": "waiting",
     "attempts": 1,
-    "next_at": None,
+    "next_at": "2026-11-26T00:00:06Z",
     "made_at": "2026-11-26T00:00:00Z",
 }
 
@@ -467,7 +467,9 @@ class MessageWhole(MessageGiven):
             "examples": [
                 {
                     **_MESSAGE,
-                    "tries": [{"at": "2026-11-26T00:00:01Z", "status": 204, "ms": 83, "problem": ""}],
+                    "tries": [
+                        {"at": "2026-11-26T00:00:01Z", "status": 503, "ms": 83, "problem": "status 503"}
+                    ],
                 }
             ]
         },
@@ -479,7 +481,8 @@ class MessagesGiven(Given):
     """A page of messages, newest first."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"messages": [_MESSAGE], "next_cursor": None}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"messages": [_MESSAGE], "next_cursor": "WzQyLCBbXV0"}]},
     )
     messages: list[MessageGiven]
     next_cursor: str | None

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
-from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.store.database import Reader
 from partners.api import Desk, reading
@@ -25,6 +24,7 @@ from partners.partner_api.route import (
     after_of,
     cursor_of,
     journal_key,
+    refusing,
     replayed,
 )
 from partners.partner_api.shown import message_given, message_whole, webhook_given
@@ -41,8 +41,8 @@ MessagePath = Annotated[str, Path(pattern=r"^msg_[0-9a-f]{32}$", description="Th
 StateQuery = Annotated[
     list[str] | None, Query(max_length=3, description=f"Of {', '.join(MESSAGE_STATES)}; all if left out.")
 ]
-_ONE = refusals("unknown_webhook")
-_MESSAGE = refusals("unknown_message")
+_ONE = ("unknown_webhook",)
+_MESSAGE = ("unknown_message",)
 
 
 def new_webhook_id() -> str:
@@ -77,7 +77,7 @@ def _add_endpoints(router: APIRouter, desk: Desk, gate: Gate, allows_loopback: b
         status_code=201,
         summary="Register a webhook endpoint",
         response_model=b.WebhookSecret,
-        responses=POSTING | refusals("bad_webhook", "too_many_webhooks"),
+        responses=refusing(*POSTING, "bad_webhook", "too_many_webhooks"),
     )
     async def make(body: b.WebhookBody, key: OnceKey, by: caller) -> Response:  # type: ignore[valid-type]
         """Events are sent here from now on, signed by the Standard Webhooks scheme. The secret is shown in this answer
@@ -100,7 +100,7 @@ def _add_endpoints(router: APIRouter, desk: Desk, gate: Gate, allows_loopback: b
         "/webhooks/{webhook}",
         summary="Read a webhook endpoint",
         response_model=b.WebhookGiven,
-        responses=_ONE,
+        responses=refusing(*_ONE),
     )
     async def one(webhook: WebhookPath, by: caller) -> dict[str, Any]:  # type: ignore[valid-type]
         """An endpoint and how it stands."""
@@ -115,7 +115,7 @@ def _add_moves(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/webhooks/{webhook}/rotate",
         summary="Change an endpoint's secret",
         response_model=b.WebhookSecret,
-        responses=_ONE | POSTING,
+        responses=refusing(*_ONE, *POSTING),
     )
     async def rotate(
         webhook: WebhookPath,
@@ -137,7 +137,7 @@ def _add_moves(router: APIRouter, desk: Desk, gate: Gate) -> None:
             summary=summary,
             description=told,
             response_model=b.WebhookGiven,
-            responses=_ONE | POSTING,
+            responses=refusing(*_ONE, *POSTING),
         )
         async def move(
             webhook: WebhookPath,
@@ -162,7 +162,7 @@ def _add_moves(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/webhooks/{webhook}/ping",
         summary="Send a ping to an endpoint",
         response_model=b.MessageGiven,
-        responses=_ONE | POSTING,
+        responses=refusing(*_ONE, *POSTING),
     )
     async def ping(webhook: WebhookPath, key: OnceKey, by: caller) -> Response:  # type: ignore[valid-type]
         """A message of type `ping`, to try an endpoint out."""
@@ -181,7 +181,7 @@ def _add_messages(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/webhooks/{webhook}/messages",
         summary="Page through an endpoint's messages",
         response_model=b.MessagesGiven,
-        responses=_ONE | refusals("bad_request"),
+        responses=refusing(*_ONE, "bad_request"),
     )
     async def messages(
         webhook: WebhookPath,
@@ -208,7 +208,7 @@ def _add_messages(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/webhooks/{webhook}/messages/{message}",
         summary="Read a message with each try",
         response_model=b.MessageWhole,
-        responses=_ONE | _MESSAGE,
+        responses=refusing(*_ONE, *_MESSAGE),
     )
     async def message(
         webhook: WebhookPath,
@@ -222,7 +222,7 @@ def _add_messages(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/webhooks/{webhook}/messages/{message}/replay",
         summary="Send a message again",
         response_model=b.MessageWhole,
-        responses=_ONE | _MESSAGE | POSTING | refusals("webhook_disabled", "message_old"),
+        responses=refusing(*_ONE, *_MESSAGE, *POSTING, "webhook_disabled", "message_old"),
     )
     async def replay(
         webhook: WebhookPath,

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from engine.api.problems import refusals
 from engine.core.errors import Rejected
 from engine.core.numbers import parse_order_number
 from partners.api import Desk, NumberPath, reading, submit
@@ -21,6 +20,7 @@ from partners.partner_api.route import (
     OnceKey,
     after_of,
     cursor_of,
+    refusing,
     replayed,
 )
 from partners.partner_api.shown import milestone_given, order_given, order_whole
@@ -31,8 +31,8 @@ StatesQuery = Annotated[
     list[str] | None, Query(max_length=len(STATES), description=f"Of {', '.join(STATES)}; all if left out.")
 ]
 SeasonQuery = Annotated[str, Query(max_length=80, description="Of one season, 2027-spring.")]
-_ORDER = refusals("bad_number", "unknown_order")
-_CHANGING = _ORDER | POSTING | refusals("order_held", "order_ended", "partner_blocked")
+_ORDER = ("bad_number", "unknown_order")
+_CHANGING = (*_ORDER, *POSTING, "order_held", "order_ended", "partner_blocked")
 
 Judge = Callable[[dict[str, Any], int], PartnerReport]
 
@@ -57,7 +57,7 @@ def _add_reading(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders",
         summary="Page through orders",
         response_model=b.OrdersGiven,
-        responses=refusals("bad_request"),
+        responses=refusing("bad_request"),
     )
     async def orders(
         by: caller,  # type: ignore[valid-type]
@@ -83,7 +83,9 @@ def _add_reading(router: APIRouter, desk: Desk, gate: Gate) -> None:
             "next_cursor": cursor_of(page[-1]["id"], asked) if len(rows) > limit else None,
         }
 
-    @router.get("/orders/{number}", summary="Read an order", response_model=b.OrderWhole, responses=_ORDER)
+    @router.get(
+        "/orders/{number}", summary="Read an order", response_model=b.OrderWhole, responses=refusing(*_ORDER)
+    )
     async def order(number: NumberPath, by: caller) -> dict[str, Any]:  # type: ignore[valid-type]
         """An order with lines, plantings and what a reviewer misses."""
         facts, missed = await _facts(desk, by, number)
@@ -97,7 +99,7 @@ def _add_answers(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders/{number}/answer",
         summary="Accept an order, a part of it, or decline",
         response_model=b.OrderWhole,
-        responses=_CHANGING,
+        responses=refusing(*_CHANGING),
     )
     async def answer(
         number: NumberPath,
@@ -115,7 +117,7 @@ def _add_answers(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders/{number}/cancellation",
         summary="Ask to end an order, or agree to",
         response_model=b.OrderWhole,
-        responses=_CHANGING,
+        responses=refusing(*_CHANGING),
     )
     async def cancellation(
         number: NumberPath,
@@ -142,7 +144,7 @@ def _add_reports(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders/{number}/plantings",
         summary="Report plantings",
         response_model=b.OrderWhole,
-        responses=_CHANGING | refusals("batch_known", "already_reported", "not_accepted"),
+        responses=refusing(*_CHANGING, "batch_known", "already_reported", "not_accepted"),
     )
     async def plantings(
         number: NumberPath,
@@ -160,7 +162,7 @@ def _add_reports(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders/{number}/done",
         summary="Declare that all is planted",
         response_model=b.OrderWhole,
-        responses=_CHANGING | refusals("not_planted", "not_accepted"),
+        responses=refusing(*_CHANGING, "not_planted", "not_accepted"),
     )
     async def done(
         number: NumberPath,
@@ -178,7 +180,7 @@ def _add_reports(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/orders/{number}/information",
         summary="Answer what a reviewer misses",
         response_model=b.OrderWhole,
-        responses=_CHANGING | refusals("unknown_batch", "not_planted"),
+        responses=refusing(*_CHANGING, "unknown_batch", "not_planted"),
     )
     async def information(
         number: NumberPath,
@@ -200,7 +202,7 @@ def _add_money(router: APIRouter, desk: Desk, gate: Gate) -> None:
         "/money",
         summary="What has become payable",
         response_model=b.MoneyGiven,
-        responses=refusals("bad_request"),
+        responses=refusing("bad_request"),
     )
     async def money(
         by: caller,  # type: ignore[valid-type]

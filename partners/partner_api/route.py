@@ -19,13 +19,18 @@ from partners.partner_api.rates import Rates
 
 PAGE_MAX = 100
 CURSOR_CHARACTERS_MAX = 300
-COMMON = refusals("unauthorised", "token_expired", "scope_missing", "rate_limited")
-POSTING = refusals("key_reused")
+POSTING = ("key_reused", "bad_request")
+_COMMON = ("unauthorised", "token_expired", "scope_missing", "rate_limited", "invalid")
 
 LimitQuery = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Rows of a page.")]
 CursorQuery = Annotated[
     str, Query(max_length=CURSOR_CHARACTERS_MAX, description="`next_cursor` of the page before, as it is.")
 ]
+
+
+def refusing(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: what every route here refuses for, and this one."""
+    return refusals(*_COMMON, *codes)
 
 
 def rated_route(rates: Rates) -> type[APIRoute]:

@@ -23,10 +23,18 @@ def main() -> None:
     parser.add_argument(
         "--not-idempotent", action="store_true", help="a repeated order request makes another order"
     )
+    parser.add_argument(
+        "--signed", action="store_true", help="take only requests that are signed with the key"
+    )
     asked = parser.parse_args()
     secret_bytes(asked.key)
     config = Config(
-        asked.database, asked.key, asked.callback, Pace().times(1 / asked.speed), not asked.not_idempotent
+        asked.database,
+        asked.key,
+        asked.callback,
+        Pace().times(1 / asked.speed),
+        not asked.not_idempotent,
+        asked.signed,
     )
     uvicorn.run(
         build_app(config),

@@ -14,7 +14,9 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from engine.core.errors import Rejected
 from engine.core.numbers import order_number
+from partners.signing import verify
 from partners.simulator.book import Book, Order
 from partners.simulator.plan import Faults, Pace, Step, more_proof, plan_order, status_at
 from partners.simulator.teller import Teller
@@ -40,6 +42,8 @@ class Config:
     callback: str | None = None
     pace: Pace = field(default_factory=Pace)
     idempotent: bool = True
+    signed: bool = False
+    """Requests must be signed (docs/partner-server.json); the key itself opens the control panel alone."""
 
 
 class Refused(Exception):
@@ -143,7 +147,7 @@ def build_app(config: Config) -> FastAPI:
 
 
 def _add_orders(app: FastAPI, config: Config) -> None:
-    signed_in = [Depends(_key_check(config.key))]
+    signed_in = [Depends(_signature_check(config.key) if config.signed else _key_check(config.key))]
 
     @app.post("/orders", dependencies=signed_in)
     async def order(request: Request) -> Response:
@@ -223,6 +227,18 @@ def _key_check(key: str) -> Any:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(given.encode(), key.encode()):
             raise Refused(401, "wrong key")
+
+    return check
+
+
+def _signature_check(key: str) -> Any:
+    async def check(request: Request) -> None:
+        try:
+            message = verify([key], request.headers, await request.body(), now_ms())
+        except Rejected as refusal:
+            raise Refused(401, f"bad signature: {refusal.fields.get('reason')}") from None
+        if not message.startswith(f"{request.method}:{request.url.path}:"):
+            raise Refused(401, "signed for another place")
 
     return check
 

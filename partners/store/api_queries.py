@@ -14,6 +14,7 @@ from partners.core.model import PlantingOrder
 KEYS_MAX = 500
 ENDPOINTS_MAX = 500
 ATTEMPTS_MAX = 100
+SITES_MAX = 100
 
 _JSON = {"scopes", "types", "data"}
 _LINE_COLUMNS = (
@@ -115,6 +116,33 @@ async def open_test_orders(reader: Reader, partner: str, states: Sequence[str], 
         limit,
     )
     return len(rows)
+
+
+async def priced(reader: Reader, partner: str) -> list[tuple[str, str]]:
+    """(species, site) that the partner's agreement in force has a price for."""
+    rows = await reader.fetch(
+        "SELECT a.terms FROM partner_records p JOIN agreements a ON a.id = p.agreement WHERE p.id = ?",
+        partner,
+    )
+    if not rows:
+        return []
+    sites = await reader.fetch(
+        "SELECT id FROM sites WHERE partner = ? AND status = 'approved' ORDER BY id LIMIT ?",
+        partner,
+        SITES_MAX,
+    )
+    return [
+        (one["species"], site)
+        for one in json.loads(rows[0][0])["prices"]
+        for (site,) in (
+            [(one["site"],)] if one["site"] else sites
+        )  # a general price holds on each of its sites
+    ]
+
+
+async def is_bound(reader: Reader, key: str) -> bool:
+    """Whether a command with this key was carried out."""
+    return bool(await reader.fetch("SELECT 1 FROM journal WHERE key = ?", key))
 
 
 async def milestones(reader: Reader, partner: str, after: str, limit: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -15,6 +16,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
+
+import httpx
 
 from engine.clock import Clock
 from engine.core.errors import Rejected
@@ -33,16 +36,27 @@ from partners.adapters.files.received import open_mail
 from partners.adapters.files.sheets import planting_file
 from partners.adapters.portal.adapter import PortalAdapter, PortalList
 from partners.adapters.portal.config import PortalPartner
+from partners.adapters.rest.config import SERVER_CHANGES, RestPartner
 from partners.core.model import PartnerReport
 from partners.domain import partners_domain
 from partners.port import Adapter, OrderSheet
 from partners.portal.desk import open_lists
 from partners.portal.pages import text
 from partners.portal_domain import PORTAL
-from partners.registry import PartnerSettings, Registry, build_registry, file_partners, portal_partners
+from partners.registry import (
+    SIMULATOR_PARTNER,
+    PartnerSettings,
+    Registry,
+    build_registry,
+    file_partners,
+    portal_partners,
+    rest_partners,
+)
 from partners.sheets.kinds import ORDER, PLANTING
 from partners.sheets.reading import read_table, table_of
 from partners.sheets.rows import typed_rows
+from partners.signing import sign
+from partners.webhooks.office import PartnerOffice
 from tests.partners.bench import KEY, RULES, Audience, Ngo, free_port, simulated_ngo
 from tests.partners.files.mailhost import Faults, MailHost, mail_host
 from tests.partners.files.setting import partner_files
@@ -88,7 +102,10 @@ class Party(ABC):
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """While the block runs, what the partner's end needs of the test's event loop is there."""
-        yield
+        try:
+            yield
+        finally:
+            await self.registry.close()
 
     @abstractmethod
     def fault(self, kind: str) -> None:
@@ -185,6 +202,38 @@ class SimulatorParty(Party):
         if changes.get("nobody"):
             return [replace(self.ngo.settings(), address=f"http://127.0.0.1:{free_port()}")]
         return [replace(self.ngo.settings(), keys=(OTHER_KEY,))]
+
+    def read(self, order: int) -> Any:
+        """How the partner itself shows an order."""
+        path = f"/orders/{order_number(order)}"
+        with httpx.Client(base_url=self.ngo.address, trust_env=False) as client:
+            return client.get(path, headers=self._opened(path)).json()
+
+    def _opened(self, path: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {KEY}"}
+
+
+class ServerParty(SimulatorParty):
+    """A partner with a server of our own protocol, which takes signed requests alone."""
+
+    asked = f"{SimulatorParty.asked} kind"
+
+    def __init__(self, ngo: Ngo) -> None:
+        super().__init__(ngo, {})
+        self.registry = build_registry(self._settings(ngo.address, KEY))
+        self.adapter = next(iter(self.registry.adapters.values()))
+
+    def elsewhere(self, **changes: Any) -> list[PartnerSettings]:
+        if changes.get("nobody"):
+            return self._settings(f"http://127.0.0.1:{free_port()}", KEY)
+        return self._settings(self.ngo.address, OTHER_KEY)
+
+    def _settings(self, address: str, key: str) -> list[PartnerSettings]:
+        told = RestPartner(SIMULATOR_PARTNER, address, (key,), 0.5, {"is_live": False, **SERVER_CHANGES})
+        return rest_partners([told], PartnerOffice())
+
+    def _opened(self, path: str) -> dict[str, str]:
+        return sign(KEY, f"GET:{path}:1", time.time_ns() // 1_000_000, b"")
 
 
 class FilesParty(Party):
@@ -342,6 +391,7 @@ class PortalParty(Party):
         try:
             yield
         finally:
+            await self.registry.close()
             await writer.stop()
             await db.close()
 

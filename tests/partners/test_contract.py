@@ -7,19 +7,22 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
-import httpx
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
 from engine.core.errors import Rejected
-from engine.core.numbers import order_number
+from engine.relay import Claimed
 from engine.store.schema import migrate
 from partners.adapters.simulator import mapping
-from partners.port import About
+from partners.outbox import deliver_to
+from partners.port import About, Adapter
 from partners.registry import PartnerSettings, RegistryError, build_registry, manifest
 from partners.signing import sign, verify
 from tests.partners.bench import KEY
@@ -28,10 +31,12 @@ from tests.partners.parties import (
     FilesParty,
     Party,
     PortalParty,
+    ServerParty,
     SimulatorParty,
     post,
     simulator,
 )
+from tests.partners.pulled_party import PulledParty
 
 NOW = 1_795_392_000_000
 PARTNERS = {
@@ -39,6 +44,8 @@ PARTNERS = {
     "simulator without idempotency": (("--not-idempotent",), {"idempotency": "none"}),
     "files": None,
     "portal": None,
+    "rest server": (("--signed",), {}),
+    "rest pulled": None,
 }
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 PUSHING = [name for name, how in PARTNERS.items() if how is not None]
@@ -51,6 +58,11 @@ def other_end(name: str, folder: Path) -> Iterator[Callable[[], Party]]:
     if name == "portal":
         asyncio.run(migrate(f"sqlite:///{folder}/portal.db"))
         yield lambda: PortalParty(folder / "portal.db")
+    elif name == "rest pulled":
+        yield lambda: PulledParty(folder)
+    elif name == "rest server":
+        with simulator(folder, "--signed") as ngo:
+            yield lambda: ServerParty(ngo)
     elif how is None:
         with post(folder) as (host, files):
             yield lambda: FilesParty(host, files)
@@ -71,10 +83,7 @@ def running(
 async def party(running: Callable[[], Party]) -> AsyncIterator[Party]:
     begun = running()
     async with begun.open():
-        try:
-            yield begun
-        finally:
-            await begun.registry.close()
+        yield begun
 
 
 @pytest.fixture(scope="module", params=PUSHING)
@@ -202,6 +211,21 @@ async def test_a_message_is_read(party: Party, about: About, told: tuple[str, ..
     await party.adapter.submit(sheet, f"submit:{sheet.order}")
     assert (await party.adapter.remind(sheet.order, about, "remind:1")).outcome == "done"
     assert any(text in party.text_told(sheet.order) for text in told)
+
+
+async def test_a_test_order_reaches_no_host_of_real_trees(party: Party) -> None:
+    can = replace(party.adapter.capabilities, is_live=True, has_sandbox=False)
+    sheet = replace(party.sheet(), kind="test")
+    row = {"order": sheet.order, "payload": asdict(sheet), "kind": "submit", "key": "k", "mode": "send"}
+    live = SimpleNamespace(
+        capabilities=can, submit=party.adapter.submit, fetch_status=party.adapter.fetch_status
+    )
+    [settled] = await deliver_to(cast("Adapter", live))(Claimed("submit:1", "x", "relay", row))
+    assert (settled.outcome, "test order" in settled.answer, party.received(sheet.order)) == (
+        "refused",
+        True,
+        0,
+    )
 
 
 async def test_nobody_there_means_surely_no_effect(party: Party) -> None:
@@ -359,10 +383,7 @@ async def test_the_partner_still_speaks_as_recorded(pusher: SimulatorParty) -> N
     sheet = pusher.sheet(5)
     await pusher.adapter.submit(sheet, f"submit:{sheet.order}")
     await asyncio.sleep(0.4)
-    with httpx.Client(
-        base_url=pusher.ngo.address, headers={"authorization": f"Bearer {KEY}"}, trust_env=False
-    ) as client:
-        now = client.get(f"/orders/{order_number(sheet.order)}").json()
+    now = pusher.read(sheet.order)
     assert shape(now) == shape(json.loads(recorded("planted")))
 
 

@@ -76,9 +76,10 @@ class SimulatorAdapter:
     async def _call(
         self, method: str, path: str, body: Any = None, key: str = "", reading: bool = False
     ) -> Answer:
-        headers = {"idempotency-key": f'"{key}"'} if key else {}
+        sent = json.dumps(body, ensure_ascii=False).encode() if body is not None else b""
+        headers = self._headers(method, path, sent, key)
         try:
-            async with self._client.stream(method, path, json=body, headers=headers) as response:
+            async with self._client.stream(method, path, content=sent, headers=headers) as response:
                 content = await _bounded(response)
                 retry_after = response.headers.get("retry-after", "")
         except NEVER_SENT as problem:
@@ -92,6 +93,11 @@ class SimulatorAdapter:
             else None
         )
         return mapping.answer_of(response.status_code, _decoded(content), retry_after_s, reading)
+
+    def _headers(self, method: str, path: str, content: bytes, key: str) -> dict[str, str]:
+        """What goes with a request beside its body."""
+        headers = {"content-type": "application/json"} if content else {}
+        return headers | ({"idempotency-key": f'"{key}"'} if key else {})
 
 
 async def _bounded(response: httpx.Response) -> bytes:

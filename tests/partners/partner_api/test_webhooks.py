@@ -16,6 +16,7 @@ from engine.core.numbers import parse_order_number
 from engine.core.units import DAY_MS
 from partners.core.api_commands import AnnounceEvent, SettleMessage
 from partners.core.webhooks import RETRY_MS, wait_ms
+from partners.partner_api.bodies import MessageWhole, WebhookSecret
 from partners.webhooks.dispatch import Dispatch
 from partners.webhooks.outward import Outward
 from tests.partners.partner_api.receiver import Receiver, receiving
@@ -89,6 +90,8 @@ async def test_events_are_signed_numbered_and_told_once(database_url: str, tmp_p
             Webhook(narrow["secret"]).verify(got.body, got.headers)
         assert got.head == "POST /hook?x=1 HTTP/1.1"
         told = await by.message(hook, first[0])
+        MessageWhole.model_validate(told)
+        WebhookSecret.model_validate(hook)
         assert (told["state"], [one["status"] for one in told["tries"]]) == ("done", [204])
         listed = (await by.elm.get(f"/webhooks/{hook['id']}/messages", limit=1)).json()
         assert (listed["messages"][0]["sequence"], listed["next_cursor"] is None) == (2, False)
@@ -101,7 +104,7 @@ async def test_a_day_of_errors_is_survived_and_duplicates_bear_one_id(
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         [name] = await by.tell(number)
         by.receiver.statuses = [500, 502, 503, 429, 400]
         clock, waited = by.at.bench.clock, 0
@@ -131,7 +134,7 @@ def test_waits_follow_the_schedule_the_receiver_and_the_dice() -> None:
 
 async def test_after_the_last_try_it_is_dead_and_the_endpoint_rests(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         [name] = await by.tell(number)
         by.receiver.statuses = [500] * 10
         for wait in (*RETRY_MS, 0):
@@ -160,7 +163,7 @@ async def test_after_the_last_try_it_is_dead_and_the_endpoint_rests(sqlite_url: 
 
 async def test_gone_is_gone_at_once(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         await by.tell(number)
         by.receiver.statuses = [410]
         await by.deliver()
@@ -170,7 +173,7 @@ async def test_gone_is_gone_at_once(sqlite_url: str, tmp_path: Path) -> None:
 
 async def test_a_secret_is_rotated_with_an_overlap(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by:
-        hook, number = await by.hook(), await by.at.order()
+        number, hook = await by.at.order(), await by.hook()
         new = (await by.elm.post(f"/webhooks/{hook['id']}/rotate", {"keep_old_h": 24}, KEY)).json()
         again = (await by.elm.post(f"/webhooks/{hook['id']}/rotate", {"keep_old_h": 24}, KEY)).json()
         assert new["secret"] == again["secret"] != hook["secret"]
@@ -222,9 +225,9 @@ async def test_endpoints_are_made_once_counted_and_kept_apart(sqlite_url: str, t
 async def test_a_slow_receiver_holds_up_no_other(sqlite_url: str, tmp_path: Path) -> None:
     async with hooked(sqlite_url, tmp_path) as by, receiving() as slow:
         slow.hang = True
+        number = await by.at.order()
         await by.elm.post("/webhooks", {"url": slow.url})
         await by.hook()
-        number = await by.at.order()
         for event in range(8):
             await by.tell(number, event=str(event))
         while len(by.receiver.told()) < 8:
@@ -239,6 +242,13 @@ async def test_what_becomes_payable_and_is_paid_is_told(sqlite_url: str, tmp_pat
     async with hooked(sqlite_url, tmp_path) as by:
         await by.hook()
         number = await by.at.order()
+        await by.deliver()
+        [asked] = by.receiver.told()  # in the transaction that submitted it, before any relay looks
+        assert (asked["type"], asked["data"]["order"], asked["data"]["kind"]) == (
+            "order.submitted",
+            number,
+            "standard",
+        )
         await by.elm.post(f"/orders/{number}/answer", {"answer": "accept"})
         await by.deliver()
         [due] = by.receiver.told("payment.due")
