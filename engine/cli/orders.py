@@ -68,6 +68,10 @@ def orders_show(number: NumberArgument, database: DatabaseOption = None, as_json
         say(
             f"  report {batch['report_no']}: {batch['reported']} trees, {days}, {len(batch['evidence'])} files{found}"
         )
+        if batch["latitude_e6"] is not None:
+            say(f"    at {batch['latitude_e6'] / 1e6:.6f}, {batch['longitude_e6'] / 1e6:.6f} (WGS 84)")
+        if batch["planters"] is not None or batch["notes"]:
+            say(f"    {batch['planters'] or '?'} planters  {batch['notes']}")
     for review in order["reviews"]:
         say(f"  {review['verdict']} by {review['reviewer']} at {review['at']}  {review['note']}")
     for delivery in order["deliveries"]:
