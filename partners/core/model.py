@@ -17,6 +17,7 @@ from partners.core.evidence_rows import (
     EVIDENCE_SHELVES,
     Assessment,
     EvidencePhoto,
+    OutlineSeason,
     PlantedPlace,
     SiteOutline,
 )
@@ -260,6 +261,7 @@ class PartnerState(AfterState):
     evidence_photos: Shelf[str, EvidencePhoto]
     site_outlines: Shelf[str, SiteOutline]
     planted_places: Shelf[str, PlantedPlace]
+    outline_seasons: Shelf[str, OutlineSeason]
     assessments: Shelf[str, Assessment]
     partner_records: Shelf[str, Partner]
     performances: Shelf[str, Performance]

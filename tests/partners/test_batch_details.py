@@ -80,6 +80,7 @@ def wire(**planting: Any) -> dict[str, Any]:
     }
     at = datetime(2026, 11, 24, tzinfo=UTC).isoformat()
     return {
+        "id": "n-1",
         "reference": order_number(17),
         "status": "planting",
         "at": at,
