@@ -124,7 +124,7 @@ def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[Partn
                 "files",
                 partner.to[0] if partner.to else str(partner.folder),
                 partner.keys,
-                {"is_live": partner.is_live},
+                {"is_live": partner.is_live, "uploads_evidence": partner.judges_photos},
                 make=_files_adapter(partner, config.mail, names),
             )
         )

@@ -33,6 +33,7 @@ def partner_files(
     lines += [f"[partners.{PARTNER}]", 'key_file = "key"']
     if host is not None:
         partner = {"to": f'["{host.address("ngo")}"]', "senders": f'["{host.address("ngo")}"]', **partner}
+    partner = {"judges_photos": "false", **partner}  # most tests' photos are of one colour
     lines += [f"{name} = {value}" for name, value in partner.items()]
     path = place / "partners.toml"
     path.write_text("\n".join(lines) + "\n")
