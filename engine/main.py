@@ -63,6 +63,7 @@ from partners.desk_routers import desk_files, desk_routers
 from partners.domain import partners_domain
 from partners.evidence.desk import EvidenceDesk, evidence_desk
 from partners.evidence.jobs import settle_evidence
+from partners.evidence.mailed import photo_keeper
 from partners.evidence.routes import evidence_files, evidence_router
 from partners.jobs import follow_up, form_orders, give_energy_back
 from partners.onboarding.simulated import onboard_simulator
@@ -386,14 +387,11 @@ def _names_in_force(in_force: RulesInForce, clock: Clock) -> Callable[[], Names]
 
 def _posts(engine: Engine) -> list[Job]:
     """The jobs that fetch partners' files."""
-    return post_jobs(
-        file_config(engine.settings),
-        engine.writer.submit_all,
-        engine.db,
-        _names_in_force(engine.in_force, engine.clock),
-        engine.clock.now_ms,
-        engine.settings.partner_folders_s,
-    )
+    settings, clock = engine.settings, engine.clock
+    names, config = _names_in_force(engine.in_force, clock), file_config(settings)
+    keep = photo_keeper(_evidence(engine), settings.evidence_bytes_max)
+    submit_all, every_s = engine.writer.submit_all, settings.partner_folders_s
+    return post_jobs(config, submit_all, engine.db, names, clock.now_ms, every_s, keep)
 
 
 def _relay(engine: Engine) -> Relay:

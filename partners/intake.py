@@ -30,6 +30,8 @@ from partners.core.after_commands import PlotCount, RecordAudit
 from partners.core.commands import RecordReport
 from partners.core.model import PartnerReport
 from partners.counts import counts_of
+from partners.evidence.intake import LATER
+from partners.evidence.mailed import KeepPhoto
 from partners.sheets.kinds import ORDER
 from partners.sheets.problems import CellProblem, FileRefused
 from partners.sheets.reading import Table, read_table
@@ -58,7 +60,8 @@ SubmitAll = Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
 class Came:
     """A file as it came. `message` names its way here (a Message-ID, a file name); `codes`: check codes by order
     number from elsewhere than the rows; `is_vouched`: whoever hands it in is known, so no codes are asked. `by`: the
-    person at the partner who does, `remark` what they say beside the rows."""
+    person at the partner who does (an operator where it is empty), `remark` what they say beside the rows; `picture`
+    gives a photo's bytes by its hash."""
 
     partner: SheetPartner
     name: str
@@ -69,6 +72,7 @@ class Came:
     is_vouched: bool = False
     by: str = ""
     remark: str = ""
+    picture: Callable[[str], Awaitable[bytes | None]] | None = None
 
 
 @dataclass(slots=True)
@@ -91,11 +95,17 @@ class Taken:
 
 
 class Intake:
-    """Takes files in. `names` gives the rulebook's names of now."""
+    """Takes files in. `names` gives the rulebook's names of now; `keep` takes photos in as evidence."""
 
     def __init__(
-        self, submit_all: SubmitAll, db: Database, names: Callable[[], Names], now_ms: Callable[[], int]
+        self,
+        submit_all: SubmitAll,
+        db: Database,
+        names: Callable[[], Names],
+        now_ms: Callable[[], int],
+        keep: KeepPhoto | None = None,
     ) -> None:
+        self._keep = keep
         self._submit_all = submit_all
         self._db = db
         self._names = names
@@ -144,6 +154,7 @@ class Intake:
         judged = self._judge(came, table, rows, before)
         taken.problems += judged.problems
         taken.notes += judged.notes
+        await self._keep_photos(came, judged, taken)
         commands = [_command(came, report) for report, _ in judged.reports]
         outcomes = await self._submit_all(commands) if commands else []
         if any(one.error is not None and one.error.code in _TEMPORARY for one in outcomes):
@@ -166,6 +177,23 @@ class Intake:
                 for known in named
                 if known.state == "accepted" and before[known.id].state == "submitted"
             ]
+
+    async def _keep_photos(self, came: Came, judged: Judged, taken: Taken) -> None:
+        """The photos of the rows that are taken; one that can't be read is told beside its row, and proves nothing."""
+        if self._keep is None or came.picture is None:
+            return
+        for report, numbers in judged.reports:
+            for shown, row in zip(report.batches, numbers, strict=False):
+                for file in shown.evidence:
+                    data = await came.picture(file.sha256)
+                    try:
+                        if data is not None:
+                            await self._keep(came.partner.id, file.name, data)
+                    except Rejected as refusal:
+                        if refusal.code in LATER:
+                            raise TakeLater from refusal
+                        fields = {"names": [file.name], "reason": refusal.code}
+                        taken.notes.append(CellProblem(row, "photos", "photo_unreadable", fields))
 
     def _judge(
         self, came: Came, table: Table, rows: Sequence[Row], facts: Mapping[int, OrderFacts]
@@ -326,11 +354,14 @@ def _audit(came: Came, count: Count) -> RecordAudit:
     """The count as it is recorded. Who hands in what they planted themselves has an interest; what an operator hands
     in says who counted."""
     order, _ = count.batch
-    by = "operator" if came.is_vouched else f"{came.partner.id}/files"
-    surveyor = count.surveyor if came.is_vouched else f"{came.partner.id}/{count.surveyor}"
+    is_ours = (
+        came.is_vouched and not came.by
+    )  # an operator's; whoever else hands it in counted what they planted
+    by = "operator" if is_ours else came.by or f"{came.partner.id}/files"
+    surveyor = count.surveyor if is_ours else f"{came.partner.id}/{count.surveyor}"
     plots = tuple(PlotCount(*plot) for plot in count.plots)
     return RecordAudit(
-        None, by, order, count.audit, count.visited_on, count.method, surveyor, not came.is_vouched, plots
+        None, by, order, count.audit, count.visited_on, count.method, surveyor, not is_ours, plots
     )
 
 

@@ -20,7 +20,7 @@ from engine.store.database import Database, DatabaseAway
 from partners.adapters.files.codes import codes_in_subject, mail_named
 from partners.adapters.files.config import FilesConfig, FilesPartner, MailAccount
 from partners.adapters.files.folder import DONE as DONE_ROOM
-from partners.adapters.files.folder import ERRORS
+from partners.adapters.files.folder import ERRORS, Dropped
 from partners.adapters.files.letters import Line, reply_text
 from partners.adapters.files.mailbox import (
     AUTOMATIC,
@@ -39,6 +39,7 @@ from partners.adapters.files.shared import OpenFolder, SharedFolder, shared_fold
 from partners.adapters.files.sheets import planting_file
 from partners.adapters.files.smtp import send
 from partners.core.commands import HoldOrder
+from partners.evidence.mailed import KeepPhoto
 from partners.intake import Came, Intake, SubmitAll, TakeLater, Taken, refused
 from partners.sheets.limits import FILE_BYTES_MAX
 from partners.sheets.problems import FileRefused
@@ -147,8 +148,14 @@ class MailPost:
             return [Taken(lines=[Line("too_large", number=MAIL_BYTES_MAX)])]
         codes = codes_in_subject(mail_.subject)
         way = mail_.message_id or mail_.digest
+
+        async def picture(sha256: str) -> bytes | None:
+            return mail_.pictures.get(sha256)
+
         return [
-            await self.intake.take(Came(partner, table.name, table.content, way, mail_.photos, codes))
+            await self.intake.take(
+                Came(partner, table.name, table.content, way, mail_.photos, codes, picture=picture)
+            )
             for table in mail_.tables
         ]
 
@@ -228,7 +235,7 @@ class FolderPost:
         done = 0
         for dropped in waiting:
             try:
-                taken = await self._take(partner, dropped.name, dropped.content, photos)
+                taken = await self._take(partner, folder, dropped, photos)
                 await self._tell(partner, folder, dropped.name, taken)
                 done += 1
             except (DatabaseAway, TakeLater) as problem:
@@ -242,12 +249,13 @@ class FolderPost:
         return done
 
     async def _take(
-        self, partner: FilesPartner, name: str, content: bytes | None, photos: Mapping[str, str]
+        self, partner: FilesPartner, folder: OpenFolder, dropped: Dropped, photos: Mapping[str, str]
     ) -> Taken:
+        name, content = dropped.name, dropped.content
         if content is None:
             return refused(name, FileRefused("too_large", bytes_max=FILE_BYTES_MAX), partner.language)
         way = f"{name}\n{hashlib.sha256(content).hexdigest()}"
-        return await self.intake.take(Came(partner, name, content, way, photos))
+        return await self.intake.take(Came(partner, name, content, way, photos, picture=folder.picture))
 
     async def _tell(self, partner: FilesPartner, folder: OpenFolder, name: str, taken: Taken) -> None:
         """The letter first, the move last: what is cut short is done again."""
@@ -275,9 +283,10 @@ def post_jobs(
     names: Callable[[], Names],
     now_ms: Callable[[], int],
     folders_every_s: float,
+    keep: KeepPhoto | None = None,
 ) -> list[Job]:
     """One job for the mailbox and one for all shared folders, as far as they are configured."""
-    intake = Intake(submit_all, db, names, now_ms)
+    intake = Intake(submit_all, db, names, now_ms, keep)
     jobs = []
     post = MailPost.of(config, intake, submit_all, names, now_ms)
     if post is not None:

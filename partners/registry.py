@@ -132,7 +132,7 @@ def file_partners(config: FilesConfig, names: Callable[[], Names]) -> list[Partn
                 "files",
                 partner.address,
                 partner.keys,
-                {"is_live": partner.is_live},
+                {"is_live": partner.is_live, "uploads_evidence": partner.judges_photos},
                 make=_files_adapter(partner, config.mail, names),
             )
         )

@@ -179,6 +179,7 @@ STATUS: dict[str, int] = {
     "upload_locked": 423,
     "too_many_uploads": 429,
     "storage_full": 507,
+    "outlines_changed": 409,
     "outline_invalid": 422,
     "not_draft": 409,
     "not_ready": 409,

@@ -68,6 +68,10 @@ def orders_show(number: NumberArgument, database: DatabaseOption = None, as_json
         say(
             f"  report {batch['report_no']}: {batch['reported']} trees, {days}, {len(batch['evidence'])} files{found}"
         )
+        if batch["latitude_e6"] is not None:
+            say(f"    at {batch['latitude_e6'] / 1e6:.6f}, {batch['longitude_e6'] / 1e6:.6f} (WGS 84)")
+        if batch["planters"] is not None or batch["notes"]:
+            say(f"    {batch['planters'] or '?'} planters  {batch['notes']}")
     for review in order["reviews"]:
         say(f"  {review['verdict']} by {review['reviewer']} at {review['at']}  {review['note']}")
     for delivery in order["deliveries"]:
@@ -221,6 +225,9 @@ async def _imported(
     from engine.main import writing_engine
     from engine.reading import reading
     from partners.adapters.files.letters import reply_text
+    from partners.adapters.files.names import names_of
+    from partners.evidence.desk import Through, evidence_desk
+    from partners.evidence.mailed import photo_keeper
     from partners.intake import Came, Intake, TakeLater
     from partners.sheets.limits import FILE_BYTES_MAX
 
@@ -228,13 +235,24 @@ async def _imported(
     whose = _partner(settings, partner)
     with file.open("rb") as opened:
         content = opened.read(FILE_BYTES_MAX + 1)
+    pictures = {hashlib.sha256(data).hexdigest(): data for data in (one.read_bytes() for one in photos)}
     hashes = {one.name.casefold(): hashlib.sha256(one.read_bytes()).hexdigest() for one in photos}
+
+    async def picture(sha256: str) -> bytes | None:
+        return pictures.get(sha256)
+
     way = f"import\n{file.name}\n{hashlib.sha256(content).hexdigest()}"
     async with writing_engine(settings) as submit_all, reading(settings.database_url) as db:
-        names = await _names(settings, db)
-        intake = Intake(submit_all, db, lambda: names, lambda: time.time_ns() // 1_000_000)
+        rules = await _rules(settings, db)
+        names = names_of(rules)
+        through, now_ms = Through(submit_all), lambda: time.time_ns() // 1_000_000
+        desk = evidence_desk(settings, through, db, lambda: rules, {})
+        keep = photo_keeper(desk, settings.evidence_bytes_max)
+        intake = Intake(submit_all, db, lambda: names, now_ms, keep)
         try:
-            taken = await intake.take(Came(whose, file.name, content, way, hashes, is_vouched=True))
+            taken = await intake.take(
+                Came(whose, file.name, content, way, hashes, is_vouched=True, picture=picture)
+            )
         except TakeLater as problem:
             raise Failure("the engine is busy or its database is away; run this again") from problem
     return taken, reply_text(whose.language, taken.lines)
@@ -294,12 +312,17 @@ def _partner(settings: "Settings", partner: str) -> "FilesPartner":
 
 async def _names(settings: "Settings", db: Any) -> Any:
     """What species and places are called by the rulebook in force."""
+    from partners.adapters.files.names import names_of
+
+    return names_of(await _rules(settings, db))
+
+
+async def _rules(settings: "Settings", db: Any) -> Any:
     import time
 
     from engine.publishing import rules_in_force
-    from partners.adapters.files.names import names_of
 
-    return names_of(await rules_in_force(db, settings.game_rules, time.time_ns() // 1_000_000))
+    return await rules_in_force(db, settings.game_rules, time.time_ns() // 1_000_000)
 
 
 def _taken_json(taken: "Taken", path: Path | None) -> dict[str, Any]:

@@ -119,6 +119,7 @@ CODES: dict[str, str] = {
     "upload_locked": "Another request is writing to this upload.",
     "too_many_uploads": "The partner's unfinished uploads are at their limit; finish or end some.",
     "storage_full": "There is no room for files now; nothing was lost, try again later.",
+    "outlines_changed": "Other outlines of the season came meanwhile; compare again and send it once more.",
     "outline_invalid": "The outline can't be used; `reason` and `place` say what is wrong and where.",
     "not_draft": "Only a draft can be sent out.",
     "not_ready": "The draft may not go out yet; `guard` says what is missing.",

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 import asyncpg
+import msgspec
 from sqlalchemy import Table
 
 from engine.store.database import (
@@ -25,6 +26,7 @@ from engine.store.database import (
     quoted,
 )
 
+_rows_of = msgspec.json.Decoder(list[tuple]).decode
 COMMAND_TIMEOUT_S = 60
 WRITERS = 4  # connections of the writer's own: three groups at once, and a block of ids
 AWAY = (
@@ -117,6 +119,31 @@ class _View:
         return []
 
 
+class _Snapshot(_View):
+    """A view that reads several tables in one round trip: each statement of its own would wait for the network."""
+
+    async def run(self, steps: Sequence[Step]) -> list[Rows]:
+        selects = [step for step in steps if isinstance(step, Select) and not step.lock]
+        if len(steps) < 2 or len(selects) < len(steps):
+            return await super().run(steps)
+        parts: list[str] = []
+        arrays: list[list[Any]] = []
+        for step in selects:
+            parts.append(_as_json(step.table, step.columns, step.by, len(arrays) + 1))
+            arrays += _columns(step.keys, len(step.by))
+        row = await self._connection.fetchrow(f"SELECT {', '.join(parts)}", *arrays)
+        return [_rows_of(text) for text in row]
+
+
+@lru_cache(maxsize=256)
+def _as_json(table: Table, columns: tuple[str, ...], by: tuple[str, ...], first: int) -> str:
+    """All rows as one JSON text, as SQLite gives them too; a column holds whole numbers, text or truth values."""
+    on = " AND ".join(f't."{name}" = k."{name}"' for name in by)
+    keys = f"unnest({_arrays(table, by, first)}) AS k({quoted(by)})"
+    rows = f"coalesce(json_agg(json_build_array({quoted(columns, 't.')})), '[]')::text"
+    return f"(SELECT {rows} FROM {keys} JOIN {table.name} AS t ON {on})"
+
+
 class _Transaction(_View):
     async def execute(self, sql: str, *params: Any) -> None:
         await self._connection.execute(numbered(sql, "= ANY({})")[0], *params)
@@ -151,6 +178,7 @@ class PostgresDatabase:
                 max_size=readers + WRITERS,
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings={"application_name": "saxaul", "jit": "off"},
+                reset=_reset,
             )
         return cls(pool, readers)
 
@@ -162,7 +190,7 @@ class PostgresDatabase:
                 self._pool.acquire() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                yield _View(connection)
+                yield _Snapshot(connection)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[_Transaction]:
@@ -180,6 +208,13 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         await self._pool.close()
+
+
+async def _reset(connection: Any) -> None:
+    """Nothing here outlives its transaction (no listener, cursor, session lock or setting), so there is nothing to
+    reset; the driver's four statements at every return cost more than the query of a page."""
+    if connection.is_in_transaction():  # whoever used it was cut off
+        await connection.reset()
 
 
 @contextmanager

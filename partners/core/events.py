@@ -151,6 +151,17 @@ class EvidenceAdded:
 
 
 @dataclass(slots=True)
+class BatchDetailed:
+    """What the partner had not said of its planting before: who is told nothing twice is not asked twice."""
+
+    batch: str
+    planters: int | None
+    latitude_e6: int | None
+    longitude_e6: int | None
+    notes: str
+
+
+@dataclass(slots=True)
 class OrderHeld:
     """A person must look: `reason` and, where an answer differs from what was asked, the difference."""
 
@@ -244,6 +255,7 @@ PartnerEvent = (
     | LineAccepted
     | BatchReported
     | EvidenceAdded
+    | BatchDetailed
     | OrderHeld
     | OrderResumed
     | OrderReviewed

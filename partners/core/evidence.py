@@ -70,7 +70,10 @@ def _joined(known: list[list[Any]], more: list[list[Any]]) -> list[list[Any]]:
 
 
 def record_outline(state: PartnerState, command: RecordOutline, context: Context) -> Decision:
-    """A new version of the place's outline; earlier ones are kept."""
+    """A new version of the place's outline; earlier ones are kept.
+
+    Raises `outlines_changed`: others came since this one was compared; look again, then say it again.
+    """
     place = place_of(command.partner, command.site, command.season)
     row = state.planted_places.get(place)
     version = row.version if row is not None else 0
@@ -78,6 +81,9 @@ def record_outline(state: PartnerState, command: RecordOutline, context: Context
     known = state.site_outlines[before] if before is not None else None
     if known is not None and known.polygons == command.polygons:
         return Decision([], {"status": "known", "outline": known.id, "area_m2": known.area_m2})
+    counted = state.outline_seasons.get(command.season)
+    if (counted.outlines if counted is not None else 0) != command.compared_with:
+        raise Rejected("outlines_changed", season=command.season)
     west, south, east, north = command.box_e6
     outline = SiteOutline(
         id=outline_id(place, version + 1),
@@ -321,6 +327,7 @@ def touches(command: Any, state: PartnerState) -> Iterator[Touch]:
         case RecordOutline():
             place = place_of(command.partner, command.site, command.season)
             yield from _place_touches(state, place, fresh=True)
+            yield Touch("outline_seasons", command.season)
         case AssessBatch() | DismissReason():
             yield from batch_touches(state, command.order, {command.batch: ()})
 

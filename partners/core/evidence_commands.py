@@ -30,7 +30,8 @@ class NoteLikeness:
 class RecordOutline:
     """A partner's site has this outline in the season. The same outline again changes nothing.
 
-    `overlaps` as in `SiteOutline`; they were looked for before the command.
+    `overlaps` as in `SiteOutline`; they were looked for before the command, when the season had seen `compared_with`
+    outlines.
     """
 
     key: str | None
@@ -43,6 +44,7 @@ class RecordOutline:
     polygons: list[list[list[list[int]]]]
     overlaps: list[list[Any]]
     notes: list[str]
+    compared_with: int
 
 
 @dataclass(slots=True)

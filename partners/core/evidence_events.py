@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from partners.core.evidence_rows import Assessment, EvidencePhoto, PlantedPlace, SiteOutline
+from partners.core.evidence_rows import Assessment, EvidencePhoto, OutlineSeason, PlantedPlace, SiteOutline
 
 
 @dataclass(slots=True)
@@ -56,6 +56,11 @@ def _outline(state: Any, event: OutlineRecorded) -> None:
     if event.before is not None:
         state.site_outlines.edit(event.before).is_current = False
     _place(state, event.outline.place).version = event.outline.version
+    season = event.outline.season
+    if state.outline_seasons.get(season) is None:
+        state.outline_seasons.add(season, OutlineSeason(season, 1))
+    else:
+        state.outline_seasons.edit(season).outlines += 1
 
 
 def _assessed(state: Any, event: BatchAssessed) -> None:

@@ -122,10 +122,19 @@ class Assessment:
     dismissed: list[list[str]] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class OutlineSeason:
+    """How many outlines a season has seen, so that whoever compared a new one with fewer is told to look again."""
+
+    season: str
+    outlines: int
+
+
 EVIDENCE_SHELVES = (
     ShelfKind("evidence_photos", EvidencePhoto, ("sha256",)),
     ShelfKind("site_outlines", SiteOutline, ("id",)),
     ShelfKind("planted_places", PlantedPlace, ("place",), locks=6),
+    ShelfKind("outline_seasons", OutlineSeason, ("season",), locks=8),
     ShelfKind("assessments", Assessment, ("batch_id",)),
 )
 

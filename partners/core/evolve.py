@@ -135,6 +135,12 @@ def _batch_reported(state: PartnerState, event: e.BatchReported) -> None:
     line.batches = [*line.batches, event.batch.id]
 
 
+def _batch_detailed(state: PartnerState, event: e.BatchDetailed) -> None:
+    batch = state.batches.rewrite(event.batch)
+    batch.planters, batch.notes = event.planters, event.notes
+    batch.latitude_e6, batch.longitude_e6 = event.latitude_e6, event.longitude_e6
+
+
 def _evidence_added(state: PartnerState, event: e.EvidenceAdded) -> None:
     for evidence in event.fresh:
         state.evidence.add(evidence.sha256, evidence)
@@ -219,6 +225,7 @@ EVOLVE: dict[type, Callable[[PartnerState, Any], None]] = {
     e.LineAccepted: _line_accepted,
     e.BatchReported: _batch_reported,
     e.EvidenceAdded: _evidence_added,
+    e.BatchDetailed: _batch_detailed,
     e.OrderHeld: _order_held,
     e.OrderResumed: _order_resumed,
     e.OrderReviewed: _order_reviewed,

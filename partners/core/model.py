@@ -18,6 +18,7 @@ from partners.core.evidence_rows import (
     EVIDENCE_SHELVES,
     Assessment,
     EvidencePhoto,
+    OutlineSeason,
     PlantedPlace,
     SiteOutline,
 )
@@ -40,6 +41,7 @@ ORDER_TREES_MAX = 5_000
 ALLOCATED_TREES_MAX = 1000  # by one command: more would keep everybody else waiting
 REPORT_BATCHES_MAX = 100
 BATCH_EVIDENCE_MAX = 50
+BATCH_NOTES_CHARACTERS_MAX = 500
 
 ORDER_KINDS = ("standard", "replacement", "test")
 OPEN_STATES = ("draft", "submitted", "accepted", "in_planting", "planted", "needs_info")
@@ -261,6 +263,7 @@ class PartnerState(AfterState):
     evidence_photos: Shelf[str, EvidencePhoto]
     site_outlines: Shelf[str, SiteOutline]
     planted_places: Shelf[str, PlantedPlace]
+    outline_seasons: Shelf[str, OutlineSeason]
     assessments: Shelf[str, Assessment]
     partner_records: Shelf[str, Partner]
     performances: Shelf[str, Performance]
@@ -366,7 +369,10 @@ class EvidenceShown:
 
 @dataclass(frozen=True, slots=True)
 class BatchShown:
-    """One planting report of the partner. `planters`: how many people planted, where it says so."""
+    """One planting report of the partner. `planters`: how many people planted, where it says so.
+
+    The point is WGS 84 in millionths of a degree; `notes` are for reviewers.
+    """
 
     report_no: str
     quantity: int
@@ -376,6 +382,9 @@ class BatchShown:
     evidence: tuple[EvidenceShown, ...] = ()
     planters: int | None = None
     line_no: int = 1
+    latitude_e6: int | None = None
+    longitude_e6: int | None = None
+    notes: str = ""
 
 
 @dataclass(frozen=True, slots=True)

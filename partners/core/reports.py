@@ -19,6 +19,7 @@ from partners.core.evidence import assess_report
 from partners.core.guards import is_standing_hold, order_terms
 from partners.core.model import (
     BATCH_EVIDENCE_MAX,
+    BATCH_NOTES_CHARACTERS_MAX,
     ENDED_STATES,
     REPORT_BATCHES_MAX,
     WATCHED_STATES,
@@ -35,6 +36,7 @@ from partners.core.model import (
     units_of,
 )
 
+PLANTERS_MAX = 1_000_000
 ACCEPTING = ("accepted", "in_planting", "planted")
 REPORT_STATES = ("received", *ACCEPTING, "rejected", "cancelled")
 
@@ -99,6 +101,20 @@ def _check_shape(report: PartnerReport, lines: Sequence[OrderLine]) -> None:
             raise Rejected("bad_request", report_no=shown.report_no, quantity=shown.quantity)
         for on in (shown.planted_from_on, shown.planted_to_on):
             _check_day(on, shown.report_no)
+        _check_details(shown)
+
+
+def _check_details(shown: BatchShown) -> None:
+    north, east = shown.latitude_e6, shown.longitude_e6
+    if (north is None) != (east is None) or abs(north or 0) > 90_000_000 or abs(east or 0) > 180_000_000:
+        raise Rejected(
+            "bad_request", report_no=shown.report_no, field="point", expected="latitude and longitude"
+        )
+    if shown.planters is not None and not 0 <= shown.planters <= PLANTERS_MAX:
+        raise Rejected("bad_request", report_no=shown.report_no, field="planters", most=PLANTERS_MAX)
+    if len(shown.notes) > BATCH_NOTES_CHARACTERS_MAX:
+        limit = BATCH_NOTES_CHARACTERS_MAX
+        raise Rejected("bad_request", report_no=shown.report_no, field="notes", characters_max=limit)
 
 
 def _check_day(on: str, report_no: str) -> None:
@@ -327,6 +343,10 @@ def _batch(
         units=list(units),
         evidence=hashes,
         findings=_findings(state, order, line, shown, hashes, seen, context.now),
+        planters=shown.planters,
+        latitude_e6=shown.latitude_e6,
+        longitude_e6=shown.longitude_e6,
+        notes=shown.notes,
     )
     events: list[object] = [e.BatchReported(order.id, batch, _fresh(state, name, shown, seen, context.now))]
     if units:
@@ -349,12 +369,26 @@ def _more_evidence(
     added = [
         sha for sha in dict.fromkeys(item.sha256 for item in shown.evidence) if sha not in known.evidence
     ]
+    details = _details(known, shown)
     if not added:
-        return []
+        return details
     findings = _findings(state, order, line, shown, [*known.evidence, *added], seen, context.now)
     if "evidence_reused" in known.findings and "evidence_reused" not in findings:
         findings.append("evidence_reused")  # more photos do not mend a reused one
-    return [e.EvidenceAdded(name, added, _fresh(state, name, shown, seen, context.now), findings)]
+    return [e.EvidenceAdded(name, added, _fresh(state, name, shown, seen, context.now), findings), *details]
+
+
+def _details(known: Batch, shown: BatchShown) -> list[object]:
+    """What was missing so far; what was said before stays as it was said."""
+    has_point = known.latitude_e6 is not None
+    told = (
+        known.planters if known.planters is not None else shown.planters,
+        known.latitude_e6 if has_point else shown.latitude_e6,
+        known.longitude_e6 if has_point else shown.longitude_e6,
+        known.notes or shown.notes,
+    )
+    was = (known.planters, known.latitude_e6, known.longitude_e6, known.notes)
+    return [] if told == was else [e.BatchDetailed(known.id, *told)]
 
 
 def _fresh(

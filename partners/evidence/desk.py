@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,13 +16,33 @@ from engine.core.rules import RuleBook
 from engine.core.units import SECOND_MS
 from engine.settings import Settings
 from engine.store.database import Database, DatabaseAway, Reader
-from engine.writer import Writer
+from engine.writer import Outcome, Writer
 from partners.core.evidence_rules import EvidenceRules
 from partners.evidence.folder import EvidenceFolder
 from partners.evidence.rules import shipped_rules
 from partners.evidence.uploads import Uploads
 
 UNPACKING_MAX = 2  # each may take four bytes a pixel
+
+
+class Submits(Protocol):
+    """The writer, or a way to it."""
+
+    async def submit(self, command: Any) -> Outcome:
+        """What the command came to."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A way to the writer of the process that serves the database."""
+
+    submit_all: Callable[[Sequence[Any]], Awaitable[list[Outcome]]]
+
+    async def submit(self, command: Any) -> Outcome:
+        """What the command came to."""
+        [outcome] = await self.submit_all([command])
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +52,7 @@ class EvidenceDesk:
     `unpacking`: how many pictures may be unpacked at a time.
     """
 
-    writer: Writer
+    writer: Submits
     db: Database
     rules: Callable[[], RuleBook]
     evidence: EvidenceRules
@@ -41,11 +61,12 @@ class EvidenceDesk:
     pixels_max: int
     keys: Mapping[str, tuple[str, ...]]
     wall_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
+    clock_ms: Callable[[], int] = field(default=lambda: time.time_ns() // 1_000_000)
     unpacking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNPACKING_MAX))
 
     def now_ms(self) -> int:
         """The engine's now."""
-        return self.writer.clock.now_ms()
+        return self.clock_ms()
 
     async def submit(self, command: Any) -> dict[str, Any]:
         """The reply of a command. Raises Rejected."""
@@ -67,7 +88,7 @@ class EvidenceDesk:
 
 def evidence_desk(
     settings: Settings,
-    writer: Writer,
+    writer: Submits,
     db: Database,
     rules: Callable[[], RuleBook],
     keys: Mapping[str, tuple[str, ...]],
@@ -76,6 +97,7 @@ def evidence_desk(
     folder = EvidenceFolder(settings.evidence_folder)
     expiry_ms = settings.evidence_expiry_s * SECOND_MS
     uploads = Uploads(folder, settings.evidence_bytes_max, settings.evidence_uploads_max, expiry_ms)
-    return EvidenceDesk(
+    made = EvidenceDesk(
         writer, db, rules, shipped_rules(), folder, uploads, settings.evidence_pixels_max, keys
     )
+    return replace(made, clock_ms=writer.clock.now_ms) if isinstance(writer, Writer) else made

@@ -14,8 +14,8 @@ from itertools import pairwise
 from math import acos, cos, degrees, hypot, radians
 
 from pyproj import Geod
-from shapely import STRtree
-from shapely.errors import GEOSException
+from shapely import STRtree, from_geojson
+from shapely.errors import GEOSException, ShapelyError
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.ops import unary_union
 from shapely.validation import explain_validity
@@ -105,6 +105,16 @@ def checked_outline(shape: Shape, datum: str, near: Point | None = None) -> Outl
     if area_m2 > AREA_M2_MAX:
         raise _wrong("too_large", area_m2=area_m2, area_m2_max=AREA_M2_MAX)
     return Outline(stored, area_m2, _box(stored), vertices, tuple(dict.fromkeys(notes)))
+
+
+def middle_of(geometry: str | None, datum: str | None) -> Point | None:
+    """About the middle of a registered geometry, WGS 84; None where it is none."""
+    try:
+        drawn = from_geojson(geometry or "")
+        x, y = drawn.centroid.x, drawn.centroid.y
+        return to_wgs84((x, y), (datum or "").lower())
+    except (ShapelyError, KeyError, ValueError, IndexError):
+        return None
 
 
 def as_polygons(stored: Stored) -> MultiPolygon:

@@ -15,7 +15,7 @@ from engine.store.database import Reader
 from partners.core.evidence_commands import AssessBatch, KeepEvidence, NoteLikeness, RecordOutline
 from partners.core.evidence_rows import place_of
 from partners.evidence.desk import EvidenceDesk
-from partners.evidence.geometry import Outline, checked_outline, overlapping
+from partners.evidence.geometry import Outline, Point, checked_outline, middle_of, overlapping
 from partners.evidence.likeness import alike, elsewhere
 from partners.evidence.photos import ReadPhoto, Stated, is_photo, read_photo
 from partners.evidence.shapes import read_shape
@@ -25,6 +25,7 @@ from partners.store import evidence_queries
 # not the file's fault: tried again by a job
 LATER = ("unavailable", "overloaded", "storage_full", "internal", "unknown_upload")
 _HEAD_BYTES = 32
+LOOKS_MAX = 20  # at the other outlines of a season, while more of them come
 
 
 async def finish(desk: EvidenceDesk, upload: Upload) -> dict[str, Any]:
@@ -126,35 +127,35 @@ async def assess_naming(desk: EvidenceDesk, sha256: str) -> str | None:
 async def take_outline(
     desk: EvidenceDesk, partner: str, site: str, season: str, datum: str, data: bytes
 ) -> dict[str, Any]:
-    """Keep the outline of a partner's site in a season. Raises Rejected(outline_invalid | unavailable)."""
-    programme = desk.rules().programmes.get(site)
-    if programme is None or programme.partner != partner:
-        raise Rejected(
-            "outline_invalid", reason="unknown_site", expected="a site of one of the partner's programmes"
-        )
-    if (
-        season.partition("-")[2] not in {window.id for window in programme.seasons}
-        or not season[:4].isdigit()
-    ):
-        raise Rejected("outline_invalid", reason="unknown_season", expected="as 2027-spring")
-    near = float(programme.longitude), float(programme.latitude)
+    """Keep the outline of a partner's site in a season. Raises Rejected(outline_invalid | overloaded | unavailable)."""
+    near = await _place_known(desk, partner, site, season)
     outline = await asyncio.to_thread(_checked, data, datum, near)
     place = place_of(partner, site, season)
-    async with desk.reading() as reader:
-        overlaps = await overlaps_of(reader, place, season, outline)
-    command = RecordOutline(
-        key=None,
-        partner=partner,
-        site=site,
-        season=season,
-        datum=datum,
-        area_m2=outline.area_m2,
-        box_e6=outline.box_e6,
-        polygons=outline.polygons,
-        overlaps=overlaps,
-        notes=list(outline.notes),
-    )
-    reply = await desk.submit(command)
+    for _ in range(LOOKS_MAX):
+        async with desk.reading() as reader:
+            seen = await evidence_queries.outlines_seen(reader, season)
+            overlaps = await overlaps_of(reader, place, season, outline)
+        command = RecordOutline(
+            key=None,
+            partner=partner,
+            site=site,
+            season=season,
+            datum=datum,
+            area_m2=outline.area_m2,
+            box_e6=outline.box_e6,
+            polygons=outline.polygons,
+            overlaps=overlaps,
+            notes=list(outline.notes),
+            compared_with=seen,
+        )
+        try:
+            reply = await desk.submit(command)
+            break
+        except Rejected as refusal:  # another came meanwhile, maybe on the same ground
+            if refusal.code != "outlines_changed":
+                raise
+    else:
+        raise Rejected("overloaded")
     async with desk.reading() as reader:
         waiting = await evidence_queries.batches_at(reader, place)
     for order, batch in waiting:
@@ -171,7 +172,36 @@ async def take_outline(
     }
 
 
-def _checked(data: bytes, datum: str, near: tuple[float, float]) -> Outline:
+async def _place_known(desk: EvidenceDesk, partner: str, site: str, season: str) -> Point | None:
+    """About where the site is. Raises Rejected(outline_invalid): no site of the partner's, or no season of it.
+
+    A partner with registered sites has no others; one without has those of its programmes.
+    """
+    async with desk.reading() as reader:
+        sites = await evidence_queries.sites_of(reader, partner)
+        windows = await evidence_queries.windows_of(reader, partner)
+    programme = desk.rules().programmes.get(site)
+    if programme is not None and programme.partner != partner:
+        programme = None
+    if sites:
+        status, geometry, datum = sites.get(site, ("", None, None))
+        if status in ("", "retired"):
+            expected = "a registered site of the partner that is not retired"
+            raise Rejected("outline_invalid", reason="unknown_site", expected=expected)
+        near = middle_of(geometry, datum)
+    elif programme is not None:
+        near = float(programme.longitude), float(programme.latitude)
+    else:
+        expected = "a site of one of the partner's programmes"
+        raise Rejected("outline_invalid", reason="unknown_site", expected=expected)
+    windows |= {window.id for window in programme.seasons} if programme is not None else set()
+    year, _, window_id = season.partition("-")
+    if window_id not in windows or not (len(year) == 4 and year.isascii() and year.isdigit()):
+        raise Rejected("outline_invalid", reason="unknown_season", expected="as 2027-spring")
+    return near
+
+
+def _checked(data: bytes, datum: str, near: Point | None) -> Outline:
     return checked_outline(read_shape(data), datum, near)
 
 

@@ -166,6 +166,10 @@ _CELL: Mapping[str, Mapping[str, str]] = {
         "zh": "这次调查未登记，应为：{expected}。",
         "en": "The count is not recorded; expected: {expected}.",
     },
+    "photo_unreadable": {
+        "zh": "照片 {names} 无法读取（{reason}），不能作为证据。请用原始照片再发一次。",
+        "en": "The photos {names} can't be read ({reason}) and prove nothing. Send the originals again.",
+    },
     "not_taken": {
         "zh": "未登记（{reason}）。",
         "en": "Not recorded ({reason}).",

@@ -81,6 +81,32 @@ async def outlines_in(
     return [(place, partner, json.loads(polygons)) for place, partner, polygons in rows]
 
 
+async def outlines_seen(reader: Reader, season: str) -> int:
+    """How many outlines the season has seen."""
+    rows = await reader.fetch("SELECT outlines FROM outline_seasons WHERE season = ?", season)
+    return int(rows[0][0]) if rows else 0
+
+
+async def sites_of(reader: Reader, partner: str) -> dict[str, tuple[str, str | None, str | None]]:
+    """The partner's registered sites: status, newest geometry and its datum, by id."""
+    rows = await reader.fetch(
+        "SELECT s.id, s.status, v.geometry, v.datum FROM sites s"
+        " LEFT JOIN site_versions v ON v.site = s.id AND v.version = s.version WHERE s.partner = ? LIMIT ?",
+        partner,
+        OUTLINES_MAX,
+    )
+    return {name: (status, geometry, datum) for name, status, geometry, datum in rows}
+
+
+async def windows_of(reader: Reader, partner: str) -> set[str]:
+    """The planting windows of the partner's agreement in force; none where there is no agreement."""
+    rows = await reader.fetch(
+        "SELECT a.terms FROM partner_records p JOIN agreements a ON a.id = p.agreement WHERE p.id = ?",
+        partner,
+    )
+    return {window["id"] for window in json.loads(rows[0][0])["seasons"]} if rows else set()
+
+
 async def assessments_of(reader: Reader, order: int) -> list[dict[str, Any]]:
     """What the evidence of each batch of an order comes to."""
     return await _rows(reader, "assessments", Assessment, "order_id = ?", "batch_id", order)

@@ -85,6 +85,14 @@ class PlantedPlaces(SQLModel, table=True):
     trees: int = Field(sa_column=whole())
 
 
+class OutlineSeasons(SQLModel, table=True):
+    """How many outlines each season has seen."""
+
+    __tablename__ = "outline_seasons"
+    season: str = Field(sa_column=text(primary_key=True))
+    outlines: int = Field(sa_column=whole())
+
+
 class Assessments(SQLModel, table=True):
     """What the evidence of each batch comes to, with every reason."""
 
@@ -113,5 +121,6 @@ EVIDENCE_MODELS: dict[str, type[SQLModel]] = {
     "evidence_photos": EvidencePhotos,
     "site_outlines": SiteOutlines,
     "planted_places": PlantedPlaces,
+    "outline_seasons": OutlineSeasons,
     "assessments": Assessments,
 }

@@ -117,7 +117,8 @@ class SheetPartner(Protocol):
 
 
 class FilesPartner(_Strict):
-    """A partner who works by files. `senders`: the only addresses from which its files are taken."""
+    """A partner who works by files. `senders`: the only addresses from which its files are taken. `judges_photos`:
+    whether its batches are judged by what their photos show."""
 
     id: str = Field("", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$|^$")
     language: Literal["zh", "en"] = "zh"
@@ -128,6 +129,7 @@ class FilesPartner(_Strict):
     form: Literal["xlsx", "csv"] = "xlsx"
     key_file: Path
     is_live: bool = True
+    judges_photos: bool = True
     keys: tuple[str, ...] = Field((), repr=False)
 
     @model_validator(mode="after")

@@ -66,6 +66,10 @@ class DropFolder:
         """Pictures in the inbox: file name in lower case → SHA-256."""
         return await asyncio.to_thread(self._photos)
 
+    async def picture(self, sha256: str) -> bytes | None:
+        """The picture in the inbox with these bytes; None where it is gone."""
+        return await asyncio.to_thread(self._picture, sha256)
+
     async def put_away(self, name: str, is_done: bool) -> None:
         """Move a file out of the inbox; of equal names, both are kept."""
         await asyncio.to_thread(self._put_away, name, DONE if is_done else ERRORS)
@@ -95,6 +99,13 @@ class DropFolder:
             if content is not None and len(content) <= PHOTO_BYTES_MAX:
                 found[name.casefold()] = hashlib.sha256(content).hexdigest()
         return found
+
+    def _picture(self, sha256: str) -> bytes | None:
+        for name in self._names(PHOTOS):
+            content = self._read(name, PHOTO_BYTES_MAX)
+            if content is not None and hashlib.sha256(content).hexdigest() == sha256:
+                return content
+        return None
 
     def _names(self, endings: tuple[str, ...]) -> list[str]:
         names: list[str] = []

@@ -255,7 +255,15 @@ def _batch(row: PlantingRow, known: OrderFacts, names: Names, photos: Mapping[st
         site=known.site if is_ours else str(row.site),
         evidence=tuple(evidence[:BATCH_EVIDENCE_MAX]),
         planters=row.planters,
+        latitude_e6=_e6(row.lat),
+        longitude_e6=_e6(row.lon),
+        notes=row.notes,
     )
+
+
+def _e6(degrees: Decimal | None) -> int | None:
+    """Millionths of a degree (a decimetre), halves to the even one."""
+    return None if degrees is None else int(degrees.scaleb(6).quantize(Decimal(1)))
 
 
 def _same(batch: KnownBatch, shown: BatchShown) -> bool:

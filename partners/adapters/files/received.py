@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.errors import MessageError
 from email.message import EmailMessage
@@ -53,7 +53,8 @@ class Attachment:
 @dataclass(frozen=True, slots=True)
 class ReceivedMail:
     """`sender`: the one address of From, empty where there is none or several. `automatic`: why no person sent it
-    (auto_reply, bounce, list, own), or empty. `photos`: file name in lower case → SHA-256."""
+    (auto_reply, bounce, list, own), or empty. `photos`: file name in lower case → SHA-256; `pictures`: their bytes by
+    it."""
 
     message_id: str
     sender: str
@@ -66,6 +67,7 @@ class ReceivedMail:
     photos: dict[str, str]
     results: dict[str, str]
     digest: str
+    pictures: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def open_mail(raw: bytes, trusted_server: str = "") -> ReceivedMail | None:
@@ -75,6 +77,7 @@ def open_mail(raw: bytes, trusted_server: str = "") -> ReceivedMail | None:
         message = message_from_bytes(raw, policy=default)
         assert isinstance(message, EmailMessage)
         parts = list(_parts(message))
+        pictures = _pictures(parts)
         return ReceivedMail(
             message_id=_header(message, "message-id")[:300],
             sender=_sender(message),
@@ -84,9 +87,10 @@ def open_mail(raw: bytes, trusted_server: str = "") -> ReceivedMail | None:
             has_failed=_is_bounce(message) and b"action: failed" in raw.lower(),
             about=_about(message, raw),
             tables=tuple(part for part in parts if _is_table(part))[:FILES_MAX],
-            photos=_photos(parts),
+            photos={name: hashlib.sha256(content).hexdigest() for name, content in pictures.items()},
             results=_results(message, trusted_server),
             digest=hashlib.sha256(raw).hexdigest(),
+            pictures={hashlib.sha256(content).hexdigest(): content for content in pictures.values()},
         )
     except (MessageError, ValueError, LookupError, TypeError, AttributeError, IndexError, RecursionError):
         return None
@@ -123,9 +127,9 @@ def _is_table(part: Attachment) -> bool:
     return part.name.casefold().endswith(_TABLES)
 
 
-def _photos(parts: list[Attachment]) -> dict[str, str]:
-    """Pictures by their bytes, not by their names. Of two of one name, the first."""
-    found: dict[str, str] = {}
+def _pictures(parts: list[Attachment]) -> dict[str, bytes]:
+    """Name in lower case → bytes of what is a picture by its bytes. Of two of one name, the first."""
+    found: dict[str, bytes] = {}
     for part in parts:
         is_webp = part.content[:4] == b"RIFF" and part.content[8:12] == b"WEBP"
         is_heif = part.content[4:8] == b"ftyp" and part.content[8:12] in (
@@ -136,7 +140,7 @@ def _photos(parts: list[Attachment]) -> dict[str, str]:
             b"avif",
         )
         if part.content.startswith(_PICTURES) or is_webp or is_heif:
-            found.setdefault(part.name.casefold(), hashlib.sha256(part.content).hexdigest())
+            found.setdefault(part.name.casefold(), part.content)
         if len(found) >= PHOTOS_MAX:
             break
     return found

@@ -108,6 +108,15 @@ class OpenSftpFolder:
                 found[name.casefold()] = hashlib.sha256(content).hexdigest()
         return found
 
+    async def picture(self, sha256: str) -> bytes | None:
+        """The picture in the inbox with these bytes; None where it is gone."""
+        for name in filter(lambda name: name.casefold().endswith(PHOTOS), self._seen):
+            with _told_as_away(), suppress(asyncssh.SFTPNoSuchFile):
+                content = await self._read(name, PHOTO_BYTES_MAX)
+                if hashlib.sha256(content).hexdigest() == sha256:
+                    return content
+        return None
+
     async def put_away(self, name: str, is_done: bool) -> None:
         """Move a file out of the inbox; of equal names, both are kept."""
         room = DONE if is_done else ERRORS

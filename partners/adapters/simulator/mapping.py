@@ -109,7 +109,20 @@ def _batch(planting: Mapping[str, Any]) -> BatchShown:
         site=_text(planting, "site"),
         evidence=tuple(_evidence(_object(photo, "photos")) for photo in photos),
         planters=_whole(planting, "planters", optional=True),
+        latitude_e6=_e6(planting, "latitude"),
+        longitude_e6=_e6(planting, "longitude"),
+        notes=_text(planting, "notes", optional=True),
     )
+
+
+def _e6(values: Mapping[str, Any], field: str) -> int | None:
+    """Degrees as millionths, halves to the even one."""
+    value = values.get(field)
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not -180 <= value <= 180:  # NaN is neither
+        raise Rejected("bad_request", field=field, expected="degrees, WGS 84")
+    return round(value * 1_000_000)
 
 
 def _evidence(photo: Mapping[str, Any]) -> EvidenceShown:

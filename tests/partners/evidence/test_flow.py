@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest_asyncio
 
 from partners.core import commands as c
 from partners.core.evidence_commands import AssessBatch, DismissReason, KeepEvidence, RecordOutline
+from partners.core.records.commands import MoveSite, RecordSite
 from partners.evidence.geometry import checked_outline
 from partners.evidence.jobs import settle_evidence
 from partners.evidence.photos import read_photo
@@ -153,6 +155,37 @@ async def test_sites_and_seasons_of_others_are_refused(field: Plot) -> None:
     assert await refused(field.outline(ring, site="nowhere")) == "outline_invalid"
 
 
+async def test_outlines_that_come_at_the_same_moment_see_each_other(field: Plot) -> None:
+    """Each is compared before any of them is kept; all but the first are compared again."""
+    rings = [geojson(square(away(SITE, 10 * n, 0), 300)) for n in range(4)]
+    await field.desk.submit(site_of(ELM, "second"))
+    places = [(ELM, PLACES[ELM]), (ELM, "second"), (OAK, PLACES[OAK])]
+    told = await asyncio.gather(
+        *(field.outline(ring, *place) for ring, place in zip(rings, places, strict=False)),
+        return_exceptions=True,
+    )
+    assert [one["status"] for one in told if isinstance(one, dict)] == ["recorded"] * 3, told
+    assert sorted(len(one["overlaps"]) for one in told if isinstance(one, dict)) == [0, 1, 2]
+    async with field.desk.reading() as reader:
+        assert await reader.fetch("SELECT outlines FROM outline_seasons") == [(3,)]
+
+
+async def test_a_partner_with_registered_sites_has_no_others(field: Plot) -> None:
+    ring = geojson(square(SITE, 300))
+    assert await refused(field.outline(ring, site="north")) == "outline_invalid"
+    await field.desk.submit(site_of(ELM, "north"))
+    assert (await field.outline(ring, site="north"))["status"] == "recorded"
+    assert await refused(field.outline(ring, OAK, "north")) == "outline_invalid"
+    await field.desk.submit(MoveSite(None, "li", "north", "retired"))
+    assert await refused(field.outline(ring, site="north")) == "outline_invalid"
+
+
+def site_of(partner: str, site: str) -> RecordSite:
+    """A registered site around the usual place."""
+    geometry = json.dumps({"type": "MultiPolygon", "coordinates": [[[list(p) for p in square(SITE, 500)]]]})
+    return RecordSite(None, "li", site, partner, "", site, "CN", "CN-GS", geometry, 250_000, "WGS84")
+
+
 @pytest.mark.parametrize("datum", ["gcj02", "bd09"])
 async def test_an_outline_in_a_datum_that_nobody_stated_is_a_question(plot: Plot, datum: str) -> None:
     """The site was drawn on a web map; its photos have satellites' places."""
@@ -176,7 +209,9 @@ async def test_an_outline_whose_batches_a_crash_left_is_made_good_by_the_job(fie
     await field.report(order, batch("1", 200, [await field.upload(good_photo(1))]))
     shape = checked_outline(read_shape(geojson(square(SITE, 300))), "wgs84")
     site = (ELM, PLACES[ELM], "2027-spring", "wgs84")
-    await field.desk.submit(RecordOutline(None, *site, shape.area_m2, shape.box_e6, shape.polygons, [], []))
+    await field.desk.submit(
+        RecordOutline(None, *site, shape.area_m2, shape.box_e6, shape.polygons, [], [], 0)
+    )
     assert "outline_missing" in await field.findings(order)  # the process died before it judged anew
     assert await settle_evidence(field.desk) == 1
     assert await field.findings(order) == set()

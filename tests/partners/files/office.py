@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.core.numbers import order_number
+from engine.settings import Settings
 from partners import jobs
 from partners.adapters.files.config import FilesConfig, read_config
 from partners.adapters.files.names import names_of
+from partners.evidence.desk import evidence_desk
+from partners.evidence.mailed import photo_keeper
 from partners.intake import Intake, order_facts
 from partners.post import FolderPost, MailPost
 from partners.registry import file_partners
@@ -104,6 +107,9 @@ async def open_office(path: Path, url: str, host: MailHost | None = None) -> Asy
     names = names_of(THEIRS)
     settings = file_partners(config, lambda: names)
     async with open_bench(url, settings, THEIRS) as bench:
-        intake = Intake(bench.writer.submit_all, bench.db, lambda: names, bench.clock.now_ms)
+        told = Settings(_env_file=None, evidence=path.parent / "evidence")  # type: ignore[call-arg]
+        desk = evidence_desk(told, bench.writer, bench.db, lambda: THEIRS, {})
+        keep = photo_keeper(desk, told.evidence_bytes_max)
+        intake = Intake(bench.writer.submit_all, bench.db, lambda: names, bench.clock.now_ms, keep)
         mail = MailPost.of(config, intake, bench.writer.submit_all, lambda: names, bench.clock.now_ms)
         yield Office(bench, config, intake, mail, FolderPost.of(config, intake, lambda: names), host)

@@ -18,5 +18,12 @@ def upgrade() -> None:
         "UPDATE sites SET shown_m = 0 WHERE id IN (SELECT s.id FROM sites s JOIN partner_records p"
         " ON p.id = s.partner WHERE p.kind = 'simulated')"
     )
+    op.create_table(
+        "outline_seasons",
+        sa.Column("season", sa.Text(), nullable=False),
+        sa.Column("outlines", WHOLE, nullable=False),
+        sa.PrimaryKeyConstraint("season"),
+    )
+    op.execute("INSERT INTO outline_seasons SELECT season, count(*) FROM site_outlines GROUP BY season")
     for column in ("site", "programme"):
         op.create_index(f"ix_order_lines_{column}", "order_lines", [column])
