@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from engine.core.units import DAY_MS
-from engine.store.database import Reader
+from engine.store.database import Reader, quoted
 from partners.core.evidence_rows import Assessment, EvidencePhoto, SiteOutline
 
 BATCHES_MAX = 500
@@ -136,7 +136,7 @@ async def _rows(
     reader: Reader, table: str, row: type, where: str, order: str, *params: Any
 ) -> list[dict[str, Any]]:
     columns = [field.name for field in fields(row)]
-    sql = f"SELECT {', '.join(columns)} FROM {table} WHERE {where} ORDER BY {order}"
+    sql = f"SELECT {quoted(columns)} FROM {table} WHERE {where} ORDER BY {order}"
     return [
         {
             name: json.loads(value) if name in _JSON else value
