@@ -357,7 +357,7 @@ def _audit(came: Came, count: Count) -> RecordAudit:
     is_ours = (
         came.is_vouched and not came.by
     )  # an operator's; whoever else hands it in counted what they planted
-    by = "operator" if is_ours else came.by or f"{came.partner.id}/files"
+    by = "operator" if is_ours else f"{came.partner.id}/{came.by or 'files'}"
     surveyor = count.surveyor if is_ours else f"{came.partner.id}/{count.surveyor}"
     plots = tuple(PlotCount(*plot) for plot in count.plots)
     return RecordAudit(

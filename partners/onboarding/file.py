@@ -83,6 +83,14 @@ class TimerRows(Strict):
     report_d: Whole = Field(description="days after the season before a report is late")
     report_escalate_d: Whole = Field(description="days after the season before a person looks")
     payments_hold_d: Whole = Field(description="days after the season before payments stop")
+    dispute_answer_workdays: Whole | None = Field(
+        default=None,
+        description="working days to the first answer to a dispute; the standard ones if left out",
+    )
+    dispute_decide_d: Whole | None = Field(default=None, description="days to the decision of a dispute")
+    disturbance_report_d: Whole | None = Field(
+        default=None, description="days in which fire, flood and their like are to be reported"
+    )
 
 
 class WindowRow(Strict):

@@ -10,6 +10,7 @@ import pytest
 
 from engine.core.errors import CODES, Rejected
 from engine.core.units import DAY_MS
+from partners.core import after_commands as ac
 from partners.core import commands as c
 from partners.core.records import commands as r
 from partners.core.records.agreed import Band, Milestone, Price, Timers, Window, as_row_terms, terms_of
@@ -221,6 +222,25 @@ def test_timers_are_those_of_the_agreement() -> None:
     assert world.order(order).state == "expired"
 
 
+def test_disputes_are_answered_in_the_time_that_the_agreement_says() -> None:
+    world = World()
+    standard = _disputed(world)
+    assert (standard.answer_by_at, standard.decide_by_at) == (world.now + 7 * DAY_MS, world.now + 30 * DAY_MS)
+    own = Timers((3, 7), 10, 14, 45, 30, 45, 60, 2, 9, 3)
+    world = World()
+    world.run(record(world, 2, timers=own))
+    world.run(r.MoveAgreement(None, "li", "elm", 2, "active"))
+    assert terms_of(world.rows["agreements"]["elm/2"]).timers == own
+    agreed_ = _disputed(world)
+    assert (agreed_.answer_by_at, agreed_.decide_by_at) == (world.now + 2 * DAY_MS, world.now + 9 * DAY_MS)
+
+
+def _disputed(world: World) -> Any:
+    """A dispute that was opened on a Monday."""
+    reply = world.run(ac.OpenDispute(None, "a visitor", world.ordered(3), "no tree seen")).reply
+    return world.rows["disputes"][int(str(reply["dispute"]))]
+
+
 def test_an_ended_or_future_agreement_makes_no_order() -> None:
     world = World()
     world.run(r.MoveAgreement(None, "li", "elm", 1, "ended"))
@@ -246,6 +266,7 @@ def test_an_ended_or_future_agreement_makes_no_order() -> None:
         ({"timers": Timers((3,), 10, 10, 45, 30, 45, 60)}, "timers"),
         ({"timers": Timers((3,), 10, 14, 45, 30, 20, 60)}, "timers"),
         ({"timers": Timers((3,), 10, 14, 0, 30, 45, 60)}, "timers"),
+        ({"timers": Timers((3,), 10, 14, 45, 30, 45, 60, dispute_decide_d=0)}, "timers"),
         ({"milestones": (Milestone("verified", 99),)}, "milestones"),
         ({"milestones": (Milestone("verified", 50), Milestone("verified", 50))}, "milestones"),
         ({"milestones": (Milestone("whenever", 100),)}, "milestones"),

@@ -32,7 +32,11 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """Days after which something happens when nobody acts; `hold_d`: how long a draft holds its places."""
+    """Days after which something happens when nobody acts; `hold_d`: how long a draft holds its places.
+
+    The last three (a dispute's first answer, in working days, and its decision; the report of a fire, flood and their
+    like) are those of the standard terms where an agreement does not say them.
+    """
 
     reminders_d: tuple[int, ...]
     escalate_d: int
@@ -41,6 +45,9 @@ class Timers:
     report_d: int
     report_escalate_d: int
     payments_hold_d: int
+    dispute_answer_workdays: int | None = None
+    dispute_decide_d: int | None = None
+    disturbance_report_d: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ def as_row_terms(terms: AgreementTerms) -> dict[str, Any]:
     for name in ("prices", "seasons", "milestones"):
         told[name] = list(told[name])
     told["timers"]["reminders_d"] = list(told["timers"]["reminders_d"])
+    told["timers"] = {name: value for name, value in told["timers"].items() if value is not None}
     return told
 
 
@@ -175,10 +183,19 @@ def with_agreement(terms: PartnerTerms, agreement: Agreement | None) -> PartnerT
 
 
 def _after(terms: AfterTerms, agreed: AgreementTerms) -> AfterTerms:
-    """What the agreement says of the time after planting; what it does not say (stages, reviews, disputes) stays."""
+    """What the agreement says of the time after planting; what it does not say (stages, reviews) stays."""
     bands = {"survival": agreed.survival_m12, "preservation": agreed.survival_m36}
+    timers = agreed.timers
+    answer, decide_d, report_d = (
+        timers.dispute_answer_workdays,
+        timers.dispute_decide_d,
+        timers.disturbance_report_d,
+    )
     return replace(
         terms,
+        dispute_answer_workdays=terms.dispute_answer_workdays if answer is None else answer,
+        dispute_decide_ms=terms.dispute_decide_ms if decide_d is None else decide_d * DAY_MS,
+        disturbance_report_d=terms.disturbance_report_d if report_d is None else report_d,
         own_share_pct=agreed.claim_share_pct,
         bands_bp={"": {figure: band.pct * PERCENT_BP for figure, band in bands.items()}},
         readings={figure: band.reading for figure, band in bands.items()},

@@ -95,6 +95,19 @@ def _timer_rules(terms: AgreementTerms) -> list[Rule]:
         ),
         (
             "timers",
+            (timers.dispute_answer_workdays, timers.dispute_decide_d, timers.disturbance_report_d),
+            f"1 to {DAYS_MAX} days, or left out",
+            all(
+                days is None or 1 <= days <= DAYS_MAX
+                for days in (
+                    timers.dispute_answer_workdays,
+                    timers.dispute_decide_d,
+                    timers.disturbance_report_d,
+                )
+            ),
+        ),
+        (
+            "timers",
             (timers.expire_d, timers.hold_d),
             f"1 to {DAYS_MAX} days",
             all(1 <= days <= DAYS_MAX for days in (timers.expire_d, timers.hold_d, timers.payments_hold_d)),
