@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.core.commands import BookExpiry, CollectEnergy
+from engine.core.commands import BookExpiry, CollectAll, CollectEnergy
 from engine.core.context import Context, spread
 from engine.core.errors import Rejected
 from engine.core.events import Decision, EnergyCollected, EnergyExpired
@@ -43,6 +43,12 @@ def collect(state: GameState, command: CollectEnergy, context: Context) -> Decis
         events.append(EnergyCollected(ball_id, command.owner, command.user, energy_g, repaid_g, command.key))
         results.append({"ball": str(ball_id), "energy_g": energy_g})
     return Decision(events, {"results": results, "wallet_g": wallet_g})
+
+
+def collect_all(state: GameState, command: CollectAll, context: Context) -> Decision:
+    """Like `collect`, of the balls that were found; a ball that gives nothing any more says why."""
+    decision = collect(state, command, context)
+    return Decision(decision.events, {**decision.reply, "more": command.more})
 
 
 def active_user(state: GameState, user_id: int) -> User:

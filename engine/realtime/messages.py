@@ -200,10 +200,13 @@ class CollectResult(Message):
 
 
 class CollectReply(Message):
-    """One result a ball, in the order asked; the wallet after all of them."""
+    """One result a ball, in the order asked; the wallet after all of them. Of a collect of `"all"`: whether there are
+    `more` balls that a command has no room for.
+    """
 
     results: list[CollectResult]
     wallet_g: Grams
+    more: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class ActivitiesReply(Message):
@@ -237,6 +240,17 @@ class FriendsReply(Message):
     asking: list[Asking]
     asked: list[IdText]
     blocked: list[IdText]
+    now: Instant
+
+
+class FindReply(Message):
+    """The next friend who has something for the user now; null: nobody so far. Ask again with `after` for the next; it
+    is null when the round is over, and then one who has nothing now will have something at `next_at`, as far as known.
+    """
+
+    friend: FriendEntry | None
+    after: IdText | None
+    next_at: Instant | None
     now: Instant
 
 
@@ -352,6 +366,7 @@ REPLIES: dict[str, type[Message]] = {
     "activity.list": ActivitiesReply,
     "activity.submit": SubmitReply,
     "friend.list": FriendsReply,
+    "friend.find": FindReply,
     "friend.request": FriendReply,
     "friend.answer": FriendReply,
     "friend.remove": FriendReply,
