@@ -21,7 +21,7 @@ from loadtest.engines import STORES, Stable
 from loadtest.population import Population
 from loadtest.postgres import settings as postgres_settings
 from loadtest.processes import StartFailed
-from loadtest.scenarios import allocation, collects, expiry, fan_out, hot_ball, memory, writer
+from loadtest.scenarios import allocation, collects, expiry, fan_out, find, hot_ball, memory, writer
 from loadtest.scenarios import profile as profile_scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -32,6 +32,7 @@ SCENARIOS: dict[str, Scenario] = {
     "memory": memory.run,
     "expiry": expiry.run,
     "allocation": allocation.run,
+    "find": find.run,
 }
 SMALL_SCALE = 0.01
 

@@ -35,6 +35,7 @@ class Sizes:
     expiring: int = 5000
     live_balls: tuple[int, ...] = (10_000, 1_000_000)
     trees: int = 100_000
+    friends: tuple[int, ...] = (10, 1_000)
 
     @staticmethod
     def small() -> "Sizes":

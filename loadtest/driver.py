@@ -19,6 +19,7 @@ PLANS: dict[str, type] = {
     "writer": plans.WriterPlan,
     "expiry": plans.ExpiryPlan,
     "allocation": plans.AllocationPlan,
+    "find": plans.FindPlan,
 }
 
 
