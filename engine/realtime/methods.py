@@ -68,6 +68,12 @@ class BallCollect(Params):
     owner: Id | None = None
 
 
+class BallReceipt(Params):
+    """A ball that the caller has taken from."""
+
+    ball: Id
+
+
 class ActivityList(Params):
     """The newest entries of the carbon book, or those before an id."""
 
@@ -160,6 +166,10 @@ class Reads(Protocol):
 
     async def find(self, viewer: int, after: int | None) -> bytes:
         """The next friend who has something for the viewer."""
+        ...
+
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """How the user's take from a ball came about."""
         ...
 
     async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
@@ -312,6 +322,10 @@ def _find(reads: Reads, user: int, params: FriendFind) -> Awaitable[bytes]:
     return reads.find(user, None if params.after is None else _id(params.after))
 
 
+def _receipt(reads: Reads, user: int, params: BallReceipt) -> Awaitable[bytes]:
+    return reads.receipt(user, _id(params.ball))
+
+
 def _offers(reads: Reads, user: int, params: OfferCatalogue) -> Awaitable[bytes]:
     return reads.offers(user, params.kind)
 
@@ -333,6 +347,7 @@ METHODS: dict[str, Method] = {
     for method in (
         _read("forest.get", ForestGet, _forest),
         _write("ball.collect", BallCollect, _collect),
+        _read("ball.receipt", BallReceipt, _receipt),
         _read("activity.list", ActivityList, _activities),
         _write("activity.submit", ActivitySubmit, _submit),
         _read("friend.list", Nothing, _friends),

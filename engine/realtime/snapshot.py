@@ -21,6 +21,7 @@ from engine.publication import Publication, forest_channel, user_channel
 from engine.realtime.channels import Channel
 from engine.realtime.finding import Finder
 from engine.realtime.journal import items_of
+from engine.receipt import receipt
 from engine.store import queries
 from engine.store.database import Database, DatabaseAway, Reader
 
@@ -153,6 +154,11 @@ class Snapshots:
                 "now": rfc3339(now),
             }
         )
+
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """How the user's take from a ball came about, and how it can be verified."""
+        async with self._view() as r:
+            return _encode(await receipt(r, user, ball, self._clock.now_ms()))
 
     async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
         """Balls of a forest that give the viewer something now, and whether there are more. Who may not take there

@@ -87,6 +87,12 @@ async def live_balls(r: Reader, owner: int, now: int, limit: int) -> list[Ball]:
     return await _rows(r, _BALLS, rest, owner, now, limit)
 
 
+async def ball(r: Reader, ball_id: int) -> Ball | None:
+    """A ball, if there is one."""
+    rows = await _rows(r, _BALLS, "WHERE id = ?", ball_id)
+    return rows[0] if rows else None
+
+
 async def activities(r: Reader, user_id: int, before: int, limit: int) -> list[Activity]:
     """A user's carbon book, newest first."""
     return await _rows(

@@ -102,6 +102,11 @@ class SmallReads:
         await self._pass(f"find {after}")
         return b'{"friend":null}'
 
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """None."""
+        await self._pass(f"receipt {ball}")
+        return b"{}"
+
     async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
         """Two balls."""
         await self._pass(f"takeable {owner} {limit}")

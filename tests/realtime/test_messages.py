@@ -109,6 +109,7 @@ async def test_what_the_engine_sends_is_what_the_types_say(village: Village) -> 
         (bob, "ball.collect", {"owner": alice, "balls": [ball, "123"]}),
         (bob, "ball.collect", {"owner": alice, "balls": [ball]}),
         (bob, "friend.find", {}),
+        (bob, "ball.receipt", {"ball": ball}),
         (alice, "ball.collect", {"balls": [ball]}),
         (alice, "ball.collect", {"balls": "all"}),
         (alice, "activity.list", {}),

@@ -157,7 +157,7 @@ def _taken(name: str, data: object) -> None:
 def test_the_methods_are_those_of_the_table() -> None:
     reads = {name for name, method in METHODS.items() if isinstance(method, Read)}
     assert reads == {
-        "forest.get", "activity.list", "friend.list", "friend.find", "offer.catalogue", "tree.list",
+        "forest.get", "ball.receipt", "activity.list", "friend.list", "friend.find", "offer.catalogue", "tree.list",
     }  # fmt: skip
     assert set(METHODS) - reads == {
         "activity.submit",
