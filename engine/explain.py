@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine import dice
+from engine.core.context import spread
 from engine.core.editions import edition_facts
 from engine.core.energy import friends_share_g
 from engine.core.quantify import describe
@@ -302,6 +303,7 @@ def _policy(ball: Ball, activity: Activity, rules: RuleBook) -> dict[str, Any]:
         "floor_g": ball.floor_g,
         "share_min_g": ball.share_min_g,
         "share_max_g": ball.share_max_g,
+        "share_less_pct": ball.share_less_pct,
         "others_see": ball.others_see,
     }
     if rule is not None:
@@ -371,7 +373,7 @@ async def _draws(
     days = {key: local_day(by_key[key].at, "UTC") for _, _, key in friends if key in by_key}
     secrets = await _secrets(view, sorted({day.isoformat() for day in days.values()}))
     found: dict[str, dict[str, Any]] = {}
-    for user, energy_g, key in friends:
+    for before, (user, energy_g, key) in enumerate(friends):
         day = days.get(key)
         secret = secrets.get(day.isoformat()) if day else None
         if day is None or secret is None:
@@ -380,8 +382,15 @@ async def _draws(
         if not disclosed and not reveal_today:
             found[key] = {"disclosed_from": f"{day.isoformat()} 24:00 UTC"}
             continue
-        share_g = friends_share_g(ball, dice.drawing(bytes.fromhex(secret))(ball.id, user))
-        draw: dict[str, Any] = {"day": day.isoformat(), "share_g": share_g, "taken_g": energy_g}
+        number = dice.drawing(bytes.fromhex(secret))(ball.id, user)
+        share_g = friends_share_g(ball, number, before)
+        draw: dict[str, Any] = {
+            "day": day.isoformat(),
+            "before": before,
+            "share_g": share_g,
+            "taken_g": energy_g,
+        }
+        draw["drawn_g"] = spread(number, ball.share_min_g, ball.share_max_g)
         draw["cut_to_floor"] = energy_g < share_g
         if disclosed:
             draw["secret"] = secret
@@ -456,9 +465,10 @@ def _edition_words(edition: Mapping[str, Any] | None) -> list[str]:
 
 def _policy_words(policy: Mapping[str, Any]) -> list[str]:
     share = f"{policy['share_min_g']} to {policy['share_max_g']} g"
+    less = f", less {policy['share_less_pct']} % for each who came before" if policy["share_less_pct"] else ""
     return [
         f"{policy['full_g']} g, ripe from {policy['ripens_at']} until {policy['expires_at']}.",
-        f"Friends take from {policy['friends_from_at']}, once each, {share} as drawn.",
+        f"Friends take from {policy['friends_from_at']}, once each, {share} as drawn{less}.",
         f"{policy['floor_g']} g are kept for the owner.",
     ]
 
@@ -473,7 +483,9 @@ def _transfer_words(fact: Mapping[str, Any]) -> str:
         line += f", key {fact['key']}"
     draw = fact.get("draw")
     if draw and "share_g" in draw:
-        line += f"; the draw of {draw['day']} gives {draw['share_g']} g"
+        line += f"; the draw of {draw['day']} gives {draw['drawn_g']} g"
+        if draw["share_g"] != draw["drawn_g"]:
+            line += f", {draw['share_g']} g after {draw['before']} other friends"
         line += ", cut to the owner's floor" if draw["cut_to_floor"] else ""
         line += f", secret {draw['secret']}" if "secret" in draw else ""
     elif draw:

@@ -149,6 +149,11 @@ class _Touched:
             self.balls = {}
         self.balls[ball] = None
 
+    def forest(self) -> None:
+        """Others may see and take from this user's balls again, though none of them changed."""
+        if self.balls is None:
+            self.balls = {}
+
     def take(self, ball: int, owner: int, energy_g: int) -> None:
         """This user collected."""
         if self.took is None:
@@ -196,7 +201,7 @@ class Telling:
             user.user_pos += 1
             data = _encode(self._user_data(state, user, touched, at))
             found.append((Publication(user_channel(user_id), user.user_pos, data, 0), touched.row))
-            if touched.balls:
+            if touched.balls is not None:
                 user.forest_pos += 1
                 data = _encode(_forest_data(state, touched.balls, at))
                 found.append((Publication(forest_channel(user_id), user.forest_pos, data, 0), touched.row))
@@ -319,6 +324,10 @@ def _blocked(telling: Telling, event: e.UserBlocked) -> None:
 def _state_changed(telling: Telling, event: e.AccountStateChanged) -> None:
     if event.state != "active":
         telling.revoke(event.user, None)
+        return
+    touched = telling.touch(event.user)
+    touched.account = True
+    touched.forest()
 
 
 def _erased(telling: Telling, event: e.AccountErased) -> None:

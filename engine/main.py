@@ -39,6 +39,7 @@ from engine.pull.fetch import Fetcher
 from engine.pull.files import PullError, read_folder
 from engine.pull.run import Puller
 from engine.realtime.bus import LocalBus, RedisBus
+from engine.realtime.finding import SHARED_AGE_S_MAX, Finder
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.parts import Realtime
@@ -311,6 +312,9 @@ def _parts(engine: Engine) -> Parts:
         engine.clock,
         engine.epoch,
         lambda user: engine.in_force.of(user, now_ms()),
+        finder=Finder(
+            engine.hub, engine.hub.limits.find_friends_max, SHARED_AGE_S_MAX if engine.db.is_shared else None
+        ),
     )
     key_set = _key_set(settings.token_key_set) if settings.token_key_set else None
     tokens = TokenVerifier(

@@ -21,7 +21,17 @@ from loadtest.engines import STORES, Stable
 from loadtest.population import Population
 from loadtest.postgres import settings as postgres_settings
 from loadtest.processes import StartFailed
-from loadtest.scenarios import allocation, collects, expiry, fan_out, hot_ball, memory, public_pages, writer
+from loadtest.scenarios import (
+    allocation,
+    collects,
+    expiry,
+    fan_out,
+    find,
+    hot_ball,
+    memory,
+    public_pages,
+    writer,
+)
 from loadtest.scenarios import profile as profile_scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -33,6 +43,7 @@ SCENARIOS: dict[str, Scenario] = {
     "expiry": expiry.run,
     "allocation": allocation.run,
     "public_pages": public_pages.run,
+    "find": find.run,
 }
 SMALL_SCALE = 0.01
 

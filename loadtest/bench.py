@@ -37,6 +37,7 @@ class Sizes:
     trees: int = 100_000
     page_trees: int = 20_000
     pages_per_s: int = 1_000
+    friends: tuple[int, ...] = (10, 1_000)
 
     @staticmethod
     def small() -> "Sizes":

@@ -21,6 +21,7 @@ PLANS: dict[str, type] = {
     "allocation": plans.AllocationPlan,
     "planted": plans.PlantedPlan,
     "pages": plans.PagesPlan,
+    "find": plans.FindPlan,
 }
 
 

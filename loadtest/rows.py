@@ -136,7 +136,7 @@ def _balls(population: Population, now: int) -> Iterator[tuple[Any, ...]]:
         yield (
             ball, population.owner_of(serial), BEHAVIOUR, SEEN_AS, full, full, (full + 1) // 2,
             1 if is_star else max(1, full // 50), 1 if is_star else max(1, full // 12), AVOIDED_MG,
-            ripens_at, ripens_at + 60_000, ripens_at + LIFE_MS, "[]",
+            ripens_at, ripens_at + 60_000, ripens_at + LIFE_MS, "[]", 0,
         )  # fmt: skip
 
 

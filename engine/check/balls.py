@@ -177,7 +177,7 @@ def _check_takers(
 ) -> None:
     place = f"ball {ball.id}"
     seen: set[int] = set()
-    left_g = ball.full_g
+    left_g, before = ball.full_g, 0
     for user, energy_g, key in ball.takers:
         if user in seen:
             findings.tell("taker_twice", place, f"user {user}: expected once among the takers, found again")
@@ -189,8 +189,9 @@ def _check_takers(
             )
         else:
             _check_take(ball, user, energy_g, key, known, findings)
-            _check_draw(ball, user, energy_g, left_g, known[3], secrets, findings)
+            _check_draw(ball, user, energy_g, (left_g, before), known[3], secrets, findings)
         left_g -= energy_g
+        before += user != ball.owner
     for user in takes.keys() - seen:
         findings.tell(
             "taker_missing", place, f"expected user {user} among the takers with {takes[user][0]} g"
@@ -215,9 +216,16 @@ def _check_take(
 
 
 def _check_draw(
-    ball: Ball, user: int, energy_g: int, left_g: int, at: int, secrets: dict[str, bytes], findings: Findings
+    ball: Ball,
+    user: int,
+    energy_g: int,
+    found: tuple[int, int],
+    at: int,
+    secrets: dict[str, bytes],
+    findings: Findings,
 ) -> None:
-    """A friend's share, drawn again; the owner takes all that is left."""
+    """A friend's share, drawn again; the owner takes all that is left. `found`: grams left, friends who came before."""
+    left_g, before = found
     secret = secrets.get(local_day(at, "UTC").isoformat())
     if user == ball.owner:
         expected_g = left_g
@@ -227,6 +235,6 @@ def _check_draw(
         )
         return
     else:
-        share_g = friends_share_g(ball, dice.drawing(secret)(ball.id, user))
+        share_g = friends_share_g(ball, dice.drawing(secret)(ball.id, user), before)
         expected_g = min(share_g, left_g - ball.floor_g)
     findings.expect("draw", f"ball {ball.id}, user {user}", "grams, as drawn", expected_g, energy_g)

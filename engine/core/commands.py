@@ -208,6 +208,22 @@ class CollectEnergy:
 
 
 @dataclass(slots=True)
+class CollectAll(CollectEnergy):
+    """Take energy from every ball of one forest that gives any, at most as many as a command may name.
+
+    `balls` were found by a read just before, and `more` says that there were others: what is wished for, and what the
+    key is bound to, is only whose forest.
+    """
+
+    more: bool = False
+
+    @property
+    def wish(self) -> tuple[int, int]:
+        """The same whenever it is sent, whatever has ripened since."""
+        return self.user, self.owner
+
+
+@dataclass(slots=True)
 class BookExpiry:
     """Move what is left in balls past their life to `expired`; `balls` are (ball, owner)."""
 
@@ -337,6 +353,7 @@ Command = (
     | SubmitActivity
     | ReviewActivity
     | CollectEnergy
+    | CollectAll
     | BookExpiry
     | RequestFriend
     | AnswerFriend

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from engine.core.commands import BookExpiry, CollectEnergy
+from engine.core.commands import BookExpiry, CollectAll, CollectEnergy
 from engine.core.context import Context, spread
 from engine.core.errors import Rejected
 from engine.core.events import Decision, EnergyCollected, EnergyExpired
@@ -43,6 +43,12 @@ def collect(state: GameState, command: CollectEnergy, context: Context) -> Decis
         events.append(EnergyCollected(ball_id, command.owner, command.user, energy_g, repaid_g, command.key))
         results.append({"ball": str(ball_id), "energy_g": energy_g})
     return Decision(events, {"results": results, "wallet_g": wallet_g})
+
+
+def collect_all(state: GameState, command: CollectAll, context: Context) -> Decision:
+    """Like `collect`, of the balls that were found; a ball that gives nothing any more says why."""
+    decision = collect(state, command, context)
+    return Decision(decision.events, {**decision.reply, "more": command.more})
 
 
 def active_user(state: GameState, user_id: int) -> User:
@@ -86,15 +92,28 @@ def _takeable_g(ball: Ball, user: int, context: Context) -> int:
     elif now < ball.friends_from_at:
         raise Rejected("head_start", friends_from_at=rfc3339(ball.friends_from_at))
     else:
-        left_g = min(ball.remaining_g - ball.floor_g, friends_share_g(ball, context.draw(ball.id, user)))
+        share_g = friends_share_g(ball, context.draw(ball.id, user), friends_before(ball))
+        left_g = min(ball.remaining_g - ball.floor_g, share_g)
     if left_g <= 0:
         raise Rejected("nothing_left")
     return left_g
 
 
-def friends_share_g(ball: Ball, draw: int) -> int:
-    """What the draw gives a friend, before the owner's floor limits it; recomputable from ball and draw."""
-    return spread(draw, ball.share_min_g, ball.share_max_g)
+def friends_before(ball: Ball) -> int:
+    """How many friends have taken from the ball; not counted where that lessens nothing."""
+    return sum(taker[0] != ball.owner for taker in ball.takers) if ball.share_less_pct else 0
+
+
+def friends_share_g(ball: Ball, draw: int, before: int) -> int:
+    """What the draw gives a friend whom `before` others came before, until the owner's floor limits it.
+
+    Each of them lessens it by `share_less_pct` per cent of what is drawn, rounded down once; one gram is always left.
+    Recomputable from ball, draw and place.
+    """
+    drawn_g = spread(draw, ball.share_min_g, ball.share_max_g)
+    if not ball.share_less_pct:
+        return drawn_g
+    return max(1, drawn_g * max(0, 100 - ball.share_less_pct * before) // 100)
 
 
 def collected(state: GameState, event: EnergyCollected) -> None:

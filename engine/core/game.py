@@ -40,6 +40,7 @@ RULES: Mapping[type, Rule] = {
     c.SubmitActivity: Rule(showing.submit_touches, showing.submit_activity),
     c.ReviewActivity: Rule(showing.review_touches, showing.review_activity),
     c.CollectEnergy: Rule(energy.collect_touches, energy.collect, is_direct=True),
+    c.CollectAll: Rule(energy.collect_touches, energy.collect_all, is_direct=True),
     c.BookExpiry: Rule(energy.expiry_touches, energy.book_expiry, is_direct=True),
     c.RequestFriend: Rule(friends.touches, friends.request),
     c.AnswerFriend: Rule(friends.touches, friends.answer),

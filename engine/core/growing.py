@@ -23,6 +23,7 @@ def new_ball(activity: Activity, behaviour: Behaviour, policy: BallPolicy, ripen
         ripens_at + policy.head_start_s * SECOND_MS,
         ripens_at + policy.life_h * HOUR_MS,
         [],
+        policy.share_less_pct,
     )
 
 
@@ -65,4 +66,5 @@ def grown_again(ball: Ball, whole: Ball, more_g: int, now: int) -> Ball:
         friends_from_at=times.friends_from_at,
         expires_at=times.expires_at,
         takers=[list(taker) for taker in ball.takers],
+        share_less_pct=drawn.share_less_pct,
     )

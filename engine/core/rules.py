@@ -48,7 +48,8 @@ class BallPolicy:
     such as `completed_at`); `morning` = the next local morning, within `morning_window_min` minutes from
     `morning_from_min` (minutes after local midnight), at a fixed offset of the user. A friend may take
     between `share_min_pct` and `share_max_pct` per cent of the full ball (at least 1 g), never below
-    `floor_pct` per cent of it (rounded up to whole grams).
+    `floor_pct` per cent of it (rounded up to whole grams). Each friend who took before lessens what is drawn by
+    `share_less_pct` per cent of it.
     """
 
     ripens: str
@@ -62,6 +63,7 @@ class BallPolicy:
     late_limit_d: int
     morning_from_min: int
     morning_window_min: int
+    share_less_pct: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class GameSettings:
     day_acts_max: int
     shown_day_max: int
     review_share_pct: int
+    share_less_pct: int = 0
 
 
 @dataclass(frozen=True, slots=True)

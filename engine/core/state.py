@@ -249,6 +249,7 @@ class Ball:
     friends_from_at: int
     expires_at: int
     takers: list[list[Any]] = field(default_factory=list)
+    share_less_pct: int = 0
 
 
 @dataclass(slots=True)

@@ -187,7 +187,7 @@ def _tell(row: Sequence[Any]) -> _Told:
     """A journal row in words; empty where there is nothing to tell."""
     _, _, kind, actor, transfers_text, pubs_text = row
     moves: list[list[Any]] = msgspec.json.decode(transfers_text)
-    if kind == "CollectEnergy":
+    if kind in ("CollectEnergy", "CollectAll"):
         return _tell_collect(actor, moves, pubs_text)
     if kind == "ReportActivity":
         return _tell_activity(moves)

@@ -42,6 +42,14 @@ class Listener(Protocol):
         """Close the connection."""
 
 
+class Ear(Protocol):
+    """Hears which channels change and who may see one no longer, whether anybody listens there or not."""
+
+    def changed(self, channel: str) -> None: ...
+    def ended(self, user: int, channel: str | None) -> None: ...
+    def restarted(self) -> None: ...
+
+
 class Subscription:
     """One listener on one channel. `sent` is the last offset that it was given; while held it is given
     nothing.
@@ -100,6 +108,7 @@ class Hub:
         self.history_bytes = 0
         self.lagging: dict[str, float] = {}  # channel → since when a subscription waits for a missing offset
         self.handed = Handed()
+        self.ear: Ear | None = None
         self._clock = clock
         self._call_soon = call_soon
         self._channels: dict[str, _Channel] = {}
@@ -170,6 +179,8 @@ class Hub:
         self._ring.append((now, name, offset))
         self._keep(channel, entry)
         self.counters.published += 1
+        if self.ear is not None:
+            self.ear.changed(name)
         if channel.subscriptions:
             self._hand_out(channel, offset, data)
 
@@ -364,6 +375,8 @@ class Hub:
     def _revoke(self, item: Revocation) -> None:
         if self._is_known(item):
             return
+        if self.ear is not None:
+            self.ear.ended(item.user, item.channel)
         listeners = self._by_user.get(item.user, {})
         if item.channel is None:
             for listener in list(listeners):
@@ -457,6 +470,8 @@ class Hub:
         self.handed = Handed()
         self.lagging.clear()
         self.history_bytes = 0
+        if self.ear is not None:
+            self.ear.restarted()
 
     def _furthest_behind(self, channel: _Channel) -> int | None:
         waiting = [s.sent for s in channel.subscriptions.values() if not s.held and s.sent < channel.top]

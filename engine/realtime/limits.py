@@ -32,6 +32,7 @@ class Limits:
     read_within_s: float = 10.0  # one read of an rpc or subscribe
 
     # --- all connections of the process
+    find_friends_max: int = 50_000  # viewers who find energy, and the friends in their rounds; some 30 MB
     connections_max: int = 20_000
     connections_per_user_max: int = 32
     connections_per_address_max: int = 0  # 0: no limit, right behind a proxy

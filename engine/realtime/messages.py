@@ -200,10 +200,57 @@ class CollectResult(Message):
 
 
 class CollectReply(Message):
-    """One result a ball, in the order asked; the wallet after all of them."""
+    """One result a ball, in the order asked; the wallet after all of them. Of a collect of `"all"`: whether there are
+    `more` balls that a command has no room for.
+    """
 
     results: list[CollectResult]
     wallet_g: Grams
+    more: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Bounds(Message):
+    """What a friend may get of a ball, as it was made: at least and at most by the draw, each friend who came before
+    lessens it by `share_less_pct` per cent of what was drawn, and `floor_g` stay with the owner.
+    """
+
+    full_g: Grams
+    floor_g: Grams
+    share_min_g: Grams
+    share_max_g: Grams
+    share_less_pct: Count
+
+
+class Draw(Message):
+    """How a friend's share was drawn: `before` friends had taken. The secret of the `day` (UTC), and what follows from
+    it, are told from the day `disclosed_on` on: what was drawn, the share after those who came before, and whether it
+    was cut to leave the owner's floor.
+    """
+
+    by: str
+    day: Day
+    before: Count
+    disclosed_on: Day | msgspec.UnsetType = msgspec.UNSET
+    secret: str | msgspec.UnsetType = msgspec.UNSET
+    drawn_g: Grams | msgspec.UnsetType = msgspec.UNSET
+    share_g: Grams | msgspec.UnsetType = msgspec.UNSET
+    cut_to_floor: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class ReceiptReply(Message):
+    """What the user took from a ball; `rulebook` is the hash of the rules that made it. From a friend's ball: by which
+    bounds and draw.
+    """
+
+    ball: IdText
+    owner: IdText
+    energy_g: Grams
+    key: str
+    at: Instant
+    now: Instant
+    rulebook: str
+    bounds: Bounds | msgspec.UnsetType = msgspec.UNSET
+    draw: Draw | msgspec.UnsetType = msgspec.UNSET
 
 
 class ActivitiesReply(Message):
@@ -237,6 +284,17 @@ class FriendsReply(Message):
     asking: list[Asking]
     asked: list[IdText]
     blocked: list[IdText]
+    now: Instant
+
+
+class FindReply(Message):
+    """The next friend who has something for the user now; null: nobody so far. Ask again with `after` for the next; it
+    is null when the round is over, and then one who has nothing now will have something at `next_at`, as far as known.
+    """
+
+    friend: FriendEntry | None
+    after: IdText | None
+    next_at: Instant | None
     now: Instant
 
 
@@ -349,9 +407,11 @@ PUBLICATIONS: dict[str, tuple[type[Message], ...]] = {
 REPLIES: dict[str, type[Message]] = {
     "forest.get": ForestReply,
     "ball.collect": CollectReply,
+    "ball.receipt": ReceiptReply,
     "activity.list": ActivitiesReply,
     "activity.submit": SubmitReply,
     "friend.list": FriendsReply,
+    "friend.find": FindReply,
     "friend.request": FriendReply,
     "friend.answer": FriendReply,
     "friend.remove": FriendReply,

@@ -61,11 +61,17 @@ class ForestGet(Params):
 
 
 class BallCollect(Params):
-    """Which balls of which forest (the caller's own without `owner`)."""
+    """Which balls of which forest (the caller's own without `owner`); `"all"`: every ball that gives something now."""
 
     key: IdempotencyKey
-    balls: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=BALLS_PER_COLLECT_MAX)]
+    balls: Annotated[list[Id], msgspec.Meta(min_length=1, max_length=BALLS_PER_COLLECT_MAX)] | Literal["all"]
     owner: Id | None = None
+
+
+class BallReceipt(Params):
+    """A ball that the caller has taken from."""
+
+    ball: Id
 
 
 class ActivityList(Params):
@@ -88,6 +94,12 @@ class ActivitySubmit(Params):
     at: Annotated[str, msgspec.Meta(max_length=SLUG_CHARS_MAX, description="RFC 3339")] | None = None
     on: date | None = None
     attributes: Annotated[dict[Slug, AttributeValue], msgspec.Meta(max_length=ATTRIBUTES_MAX)] = {}
+
+
+class FriendFind(Params):
+    """`after` of the last reply to go on; a round begins without it."""
+
+    after: Id | None = None
 
 
 class FriendTarget(Params):
@@ -152,6 +164,18 @@ class Reads(Protocol):
         """Friends with what can be taken from them."""
         ...
 
+    async def find(self, viewer: int, after: int | None) -> bytes:
+        """The next friend who has something for the viewer."""
+        ...
+
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """How the user's take from a ball came about."""
+        ...
+
+    async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
+        """Balls of a forest that give the viewer something now, and whether there are more."""
+        ...
+
     async def offers(self, user: int, kind: str | None) -> bytes:
         """The catalogue as it stands for the user."""
         ...
@@ -162,8 +186,15 @@ class Reads(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unready:
+    """A command that can be given only after a read."""
+
+    command: Callable[[Reads], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
-    """A method that changes something: data → core command."""
+    """A method that changes something: data → core command, or one that is not ready yet."""
 
     name: str
     params: type[Params]
@@ -213,9 +244,15 @@ def _id(text: str) -> int:
 
 def _collect(user: int, params: BallCollect) -> object:
     owner = user if params.owner is None else _id(params.owner)
-    return commands.CollectEnergy(
-        params.key.lower(), user, owner, tuple([_id(ball) for ball in params.balls])
-    )
+    key, balls = params.key.lower(), params.balls
+    if isinstance(balls, str):
+        return Unready(lambda reads: _collect_all(reads, key, user, owner))
+    return commands.CollectEnergy(key, user, owner, tuple([_id(ball) for ball in balls]))
+
+
+async def _collect_all(reads: Reads, key: str, user: int, owner: int) -> object:
+    balls, more = await reads.takeable(user, owner, BALLS_PER_COLLECT_MAX)
+    return commands.CollectAll(key, user, owner, tuple(balls), more)
 
 
 def _submit(user: int, params: ActivitySubmit) -> object:
@@ -281,6 +318,14 @@ def _friends(reads: Reads, user: int, params: Nothing) -> Awaitable[bytes]:
     return reads.friends(user)
 
 
+def _find(reads: Reads, user: int, params: FriendFind) -> Awaitable[bytes]:
+    return reads.find(user, None if params.after is None else _id(params.after))
+
+
+def _receipt(reads: Reads, user: int, params: BallReceipt) -> Awaitable[bytes]:
+    return reads.receipt(user, _id(params.ball))
+
+
 def _offers(reads: Reads, user: int, params: OfferCatalogue) -> Awaitable[bytes]:
     return reads.offers(user, params.kind)
 
@@ -302,9 +347,11 @@ METHODS: dict[str, Method] = {
     for method in (
         _read("forest.get", ForestGet, _forest),
         _write("ball.collect", BallCollect, _collect),
+        _read("ball.receipt", BallReceipt, _receipt),
         _read("activity.list", ActivityList, _activities),
         _write("activity.submit", ActivitySubmit, _submit),
         _read("friend.list", Nothing, _friends),
+        _read("friend.find", FriendFind, _find),
         _write("friend.request", FriendTarget, _request),
         _write("friend.answer", FriendAnswer, _answer),
         _write("friend.remove", FriendTarget, _remove),

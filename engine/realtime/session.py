@@ -17,7 +17,7 @@ import structlog
 
 from engine.core.errors import Rejected
 from engine.realtime import protocol
-from engine.realtime.methods import BadParams, Method, Read, Write, decode_params
+from engine.realtime.methods import BadParams, Method, Read, Unready, Write, decode_params
 from engine.realtime.parts import PROTOCOL_VERSION, Realtime, Wire
 from engine.realtime.protocol import BadFrame, Close, Command, Fault, ProtocolError
 from engine.realtime.refusals import INFRASTRUCTURE, refusal_reply
@@ -176,7 +176,11 @@ class Session:
             try:
                 params = decode_params(method, rpc.data)
                 if isinstance(method, Write):
-                    self._write(command_id, method.command(user, params))
+                    command = method.command(user, params)
+                    if isinstance(command, Unready):
+                        self._later(command_id, lambda slot: self._make_ready(slot, command))
+                    else:
+                        self._write(command_id, command)
                 else:
                     self._later(command_id, lambda slot: self._read(slot, method, user, params))
             except BadParams as problem:
@@ -280,6 +284,8 @@ class Session:
             slot.reply = protocol.error_reply(number, protocol.INTERNAL)
         self._alone = False
         self._task = None
+        if slot.command is not None and slot.reply is None and not self.is_over:
+            self._post(slot, slot.command)
         self._settle()
 
     def _settle(self) -> None:
@@ -400,6 +406,10 @@ class Session:
     async def _read(self, slot: _Slot, method: Read, user: int, params: Any) -> bytes:
         return protocol.rpc_reply(slot.command_id, await method.read(self._rt.reads, user, params))
 
+    async def _make_ready(self, slot: _Slot, command: object) -> None:
+        """The command that is posted when this is done, so that its reply shares a frame with what it publishes."""
+        slot.command = await command.command(self._rt.reads) if isinstance(command, Unready) else command
+
     async def _after_connect(self, slot: _Slot, method: Method, rpc: protocol.Rpc) -> bytes | None:
         user = self.user
         if user is None:
@@ -407,12 +417,7 @@ class Session:
         params = decode_params(method, rpc.data)
         if isinstance(method, Read):
             return await self._read(slot, method, user, params)
-        answered: asyncio.Future[Outcome] = self._loop.create_future()
-        self._rt.writer.post(method.command(user, params), lambda outcome: _resolve(answered, outcome))
-        outcome = await answered
-        if outcome.error is not None:
-            raise outcome.error
-        return protocol.rpc_reply(slot.command_id, outcome.data or b"{}")
+        return await self._make_ready(slot, method.command(user, params))
 
     async def _connect(self, slot: _Slot, request: protocol.Connect) -> bytes | None:
         self._is_connecting = True
@@ -485,11 +490,6 @@ class Session:
         if self.user is not None:
             self._rt.hub.leave(self, self.user, request.channel)
         return protocol.unsubscribe_reply(slot.command_id)
-
-
-def _resolve(answered: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
-    if not answered.done():
-        answered.set_result(outcome)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

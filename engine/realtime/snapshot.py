@@ -19,7 +19,9 @@ from engine.core.units import ID_MAX, local_day, rfc3339
 from engine.facts import account_facts, activity_facts, ball_facts, ball_status, is_shown, tree_facts
 from engine.publication import Publication, forest_channel, user_channel
 from engine.realtime.channels import Channel
+from engine.realtime.finding import Finder
 from engine.realtime.journal import items_of
+from engine.receipt import receipt
 from engine.store import queries
 from engine.store.database import Database, DatabaseAway, Reader
 
@@ -37,6 +39,8 @@ class Snapshots:
         clock: Clock,
         epoch: str,
         rules_of: Callable[[int], RuleBook] | None = None,
+        *,
+        finder: Finder,
     ) -> None:
         """`rules_of` gives the rulebook of a user, where a canary may run."""
         self._db = db
@@ -44,6 +48,7 @@ class Snapshots:
         self._rules_of = rules_of or (lambda user: rules())
         self._clock = clock
         self._epoch = epoch
+        self._finder = finder
 
     # --- sessions ---------------------------------------------------------------------------------
 
@@ -132,6 +137,36 @@ class Snapshots:
                 "now": rfc3339(now),
             }
         )
+
+    async def find(self, viewer: int, after: int | None) -> bytes:
+        """The next friend who has something for the viewer now, read a moment ago."""
+        now = self._clock.now_ms()
+        found = await self._finder.find(self._view, viewer, after, now)
+        friend = None
+        if (one := found.standing) is not None:
+            names, trees = {one.friend: found.name}, {one.friend: found.trees}
+            friend = _friend(one.friend, names, trees, (one.takeable, one.next_at))
+        return _encode(
+            {
+                "friend": friend,
+                "after": None if found.after is None else str(found.after),
+                "next_at": None if found.next_at is None else rfc3339(found.next_at),
+                "now": rfc3339(now),
+            }
+        )
+
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """How the user's take from a ball came about, and how it can be verified."""
+        async with self._view() as r:
+            return _encode(await receipt(r, user, ball, self._clock.now_ms()))
+
+    async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
+        """Balls of a forest that give the viewer something now, and whether there are more. Who may not take there
+        is told so by the decision.
+        """
+        async with self._view() as r:
+            balls = await queries.takeable_balls(r, viewer, owner, self._clock.now_ms(), limit + 1)
+        return balls[:limit], len(balls) > limit
 
     async def offers(self, user: int, kind: str | None) -> bytes:
         """The catalogue as it stands for the user; trees are the only kind yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from datetime import date
 from decimal import Decimal
 
@@ -37,6 +37,7 @@ from engine.rulefiles.scalars import Exact
 
 CAPS = tuple(cap.name for cap in fields(Caps))
 SETTINGS = tuple(setting.name for setting in fields(GameSettings))
+DEFAULTED = {setting.name for setting in fields(GameSettings) if setting.default is not MISSING}
 BALL_SETTINGS = tuple(name for name in SETTINGS if name in m.BallRules.model_fields)
 MORNING = ("morning_from_min", "morning_window_min")
 
@@ -169,12 +170,19 @@ def _figure(file: m.FactorFile, row: m.FactorFigure | m.FactorTable, exact: Exac
 
 
 def game(file: m.GameFile) -> GameRules:
-    """The game's settings by day."""
+    """The game's settings by day, from the first on which all are there that have to be."""
     series = {name: dated(getattr(file, name), unit_of(name)) for name in SETTINGS}
     days = sorted({day for values in series.values() for day in values.days})
-    started = [day for day in days if all(values.on(day) is not None for values in series.values())]
+    needed = [series[name] for name in SETTINGS if name not in DEFAULTED]
+    started = [day for day in days if all(values.on(day) is not None for values in needed)]
     settings = [
-        GameSettings(**{name: int(sure(values.on(day)).amount) for name, values in series.items()})
+        GameSettings(
+            **{
+                name: int(value.amount)
+                for name, values in series.items()
+                if (value := values.on(day)) is not None
+            }
+        )
         for day in started
     ]
     return GameRules(Dated(tuple(started), tuple(settings)))

@@ -38,6 +38,7 @@ WHOLE_BOUNDS: dict[str, tuple[int, int]] = {
     "head_start_s": (0, 86_400),
     "share_min_pct": (0, 100),
     "share_max_pct": (1, 100),
+    "share_less_pct": (0, 100),
     "late_limit_d": (0, 3_650),
     "morning_from_min": (0, 1_439),
     "morning_window_min": (1, 1_440),

@@ -285,6 +285,9 @@ class BallRules(Strict):
     share_max_pct: Series | None = Field(
         default=None, description="most that a friend's draw gives, per cent of the full ball"
     )
+    share_less_pct: Series | None = Field(
+        default=None, description="per cent of a draw that each friend who took before lessens it by"
+    )
     late_limit_d: Series | None = Field(
         default=None, description="days after which a late report enters the carbon record only"
     )
@@ -396,6 +399,11 @@ class GameFile(Strict):
         description="least that a friend's draw gives, per cent of the full ball (at least 1 g)"
     )
     share_max_pct: Series = Field(description="most that a friend's draw gives, per cent of the full ball")
+    share_less_pct: Series | None = Field(
+        default=None,
+        description="per cent of a friend's draw that each friend who took before lessens it by (at least 1 g is "
+        "left); nothing, when left out",
+    )
     late_limit_d: Series = Field(description="days after which a late report enters the carbon record only")
     morning_from_min: Series = Field(description="start of the morning batch, minutes after local midnight")
     morning_window_min: Series = Field(description="length of the morning batch, minutes")

@@ -208,14 +208,14 @@ async def _looks(
 ) -> None:
     sql = (
         'SELECT id, "at", kind, actor, transfers FROM journal'
-        " WHERE id > ? AND kind IN ('CollectEnergy', 'RedeemOffer') ORDER BY id LIMIT ?"
+        " WHERE id > ? AND kind IN ('CollectEnergy', 'CollectAll', 'RedeemOffer') ORDER BY id LIMIT ?"
     )
     async for rows in pages_of(view, sql):
         for _, at, kind, actor, transfers in rows:
             person = people.get(actor)
             if person is None:
                 continue
-            owners = _owners(transfers, reading) if kind == "CollectEnergy" else set()
+            owners = set() if kind == "RedeemOffer" else _owners(transfers, reading)
             forests = [people[owner].id for owner in sorted(owners) if owner != actor and owner in people]
             redeems = kind == "RedeemOffer" or bool(person.redeems)
             item = Item(at, order, person, Look(forests, redeems, actor in owners))

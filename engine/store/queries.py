@@ -5,7 +5,7 @@ Rows come back as the core's dataclasses where a whole row is read, else as tupl
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,16 @@ from engine.store.mapping import GAME_TABLES, ShelfTable
 
 _USERS, _BALLS = GAME_TABLES["users"], GAME_TABLES["balls"]
 _ACTIVITIES, _TREES = GAME_TABLES["activities"], GAME_TABLES["trees"]
+
+
+class Standing(NamedTuple):
+    """What a viewer can take from a friend: how many balls now, when the next one, and when the last of all expires."""
+
+    friend: int
+    is_active: bool
+    takeable: int
+    next_at: int | None
+    until_at: int
 
 
 async def _rows(r: Reader, table: ShelfTable, rest: str, *params: Any) -> list[Any]:
@@ -77,6 +87,12 @@ async def live_balls(r: Reader, owner: int, now: int, limit: int) -> list[Ball]:
     return await _rows(r, _BALLS, rest, owner, now, limit)
 
 
+async def ball(r: Reader, ball_id: int) -> Ball | None:
+    """A ball, if there is one."""
+    rows = await _rows(r, _BALLS, "WHERE id = ?", ball_id)
+    return rows[0] if rows else None
+
+
 async def activities(r: Reader, user_id: int, before: int, limit: int) -> list[Activity]:
     """A user's carbon book, newest first."""
     return await _rows(
@@ -120,9 +136,53 @@ async def takeable(
         " min(CASE WHEN friends_from_at > ? THEN friends_from_at END) FROM balls"
         " WHERE owner IN ? AND expires_at > ? AND remaining_g > floor_g AND takers NOT LIKE ? GROUP BY owner"
     )
-    taken = f"%[{viewer},%"  # takers are [[user, grams, key], …], written without spaces
-    rows = await r.fetch(sql, now, now, list(owners), now, taken)
+    rows = await r.fetch(sql, now, now, list(owners), now, _taken_by(viewer))
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+async def friend_count(r: Reader, user_id: int) -> int:
+    """How many friends the user has, as their row says."""
+    rows = await r.fetch("SELECT friend_count FROM users WHERE id = ?", user_id)
+    return rows[0][0] if rows else 0
+
+
+async def friends_of(r: Reader, user_id: int) -> list[int]:
+    """The user's friends, whatever the state of their accounts."""
+    rows = await r.fetch("SELECT friend_id FROM friends WHERE user_id = ? AND state = 'friends'", user_id)
+    return [row[0] for row in rows]
+
+
+async def standings(r: Reader, viewer: int, friends: Sequence[int] | None, now: int) -> list[Standing]:
+    """What the viewer can take from these friends (None: from all) and when; who is no friend is left out."""
+    among = "" if friends is None else " AND f.friend_id IN ?"
+    sql = (
+        "SELECT f.friend_id, u.state, count(CASE WHEN b.friends_from_at <= ? THEN 1 END),"
+        " min(CASE WHEN b.friends_from_at > ? THEN b.friends_from_at END), coalesce(max(b.expires_at), 0)"
+        " FROM friends f JOIN users u ON u.id = f.friend_id LEFT JOIN balls b ON b.owner = f.friend_id"
+        " AND b.expires_at > ? AND b.remaining_g > b.floor_g AND b.takers NOT LIKE ?"
+        f" WHERE f.user_id = ? AND f.state = 'friends'{among} GROUP BY f.friend_id, u.state"
+    )
+    params: list[Any] = [now, now, now, _taken_by(viewer), viewer]
+    rows = await r.fetch(sql, *params, *([] if friends is None else [list(friends)]))
+    return [
+        Standing(friend, state == "active", takeable, next_at, until_at)
+        for friend, state, takeable, next_at, until_at in rows
+    ]
+
+
+async def takeable_balls(r: Reader, viewer: int, owner: int, now: int, limit: int) -> list[int]:
+    """The owner's balls that the viewer can take from now, own ones whole, those that expire first in front."""
+    from_at, least_g = ("ripens_at", "0") if viewer == owner else ("friends_from_at", "floor_g")
+    sql = (
+        f"SELECT id FROM balls WHERE owner = ? AND expires_at > ? AND {from_at} <= ? AND remaining_g > {least_g}"
+        " AND takers NOT LIKE ? ORDER BY expires_at, id LIMIT ?"
+    )
+    return [row[0] for row in await r.fetch(sql, owner, now, now, _taken_by(viewer), limit)]
+
+
+def _taken_by(viewer: int) -> str:
+    """Found in the takers of balls that the viewer has taken from: [[user, grams, key], …], without spaces."""
+    return f"%[{viewer},%"
 
 
 async def stocks(r: Reader) -> dict[str, int]:

@@ -149,6 +149,7 @@ class Balls(SQLModel, table=True):
     friends_from_at: int = Field(sa_column=whole())
     expires_at: int = Field(sa_column=whole())
     takers: str = Field(sa_column=json_text())
+    share_less_pct: int = Field(sa_column=whole(server_default="0"))
 
 
 class Activities(SQLModel, table=True):

@@ -40,6 +40,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "head_start_s": ("owner's head start, s", "主人优先（秒）"),
     "share_min_pct": ("least of a friend's draw, %", "好友至少（%）"),
     "share_max_pct": ("most of a friend's draw, %", "好友至多（%）"),
+    "share_less_pct": ("less for each friend who came before, %", "每有一位好友先收取则减少（%）"),
     "late_limit_d": ("days until a report is late", "迟报期限（天）"),
     "energy": ("price in energy", "所需能量"),
     "unit_price": ("price in money", "单价"),

@@ -135,3 +135,12 @@ class AllocationPlan:
     url: str
     pids: dict[str, list[int]]
     trees: int
+
+
+@dataclass(slots=True)
+class FindPlan:
+    """Press for a viewer with each of these numbers of friends; a database is made at `path`."""
+
+    path: str
+    friends: list[int]
+    measure_s: float

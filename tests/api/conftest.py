@@ -29,6 +29,7 @@ from engine.explain import explain_ball
 from engine.in_force import FixedRules
 from engine.photos import PhotoFolder
 from engine.publishing import Publisher
+from engine.realtime.finding import Finder
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -202,7 +203,7 @@ async def open_parts(
         clock=clock,
         hub=hub,
         writer=writer,
-        reads=Snapshots(db, rules, clock, epoch),
+        reads=Snapshots(db, rules, clock, epoch, finder=Finder(hub, hub.limits.find_friends_max)),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
         publisher=Publisher(db, writer.submit_all, clock.now_ms),

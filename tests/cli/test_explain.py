@@ -47,8 +47,9 @@ def test_the_draw_can_be_checked_by_hand(world: World) -> None:
     number = int.from_bytes(hmac.digest(secret, drawn_for, "sha256")[:8])
     policy = document["policy"]
     assert (
-        spread(number, policy["share_min_g"], policy["share_max_g"]) == drawn["share_g"] == drawn["taken_g"]
+        spread(number, policy["share_min_g"], policy["share_max_g"]) == drawn["drawn_g"] == drawn["taken_g"]
     )
+    assert (drawn["share_g"], drawn["before"], policy["share_less_pct"]) == (drawn["drawn_g"], 0, 0)
 
 
 def test_an_act_that_came_too_late(world: World) -> None:

@@ -289,7 +289,8 @@ class Course:
             await self._take(owner, owner, balls)
 
     async def _take(self, user: str, owner: str, balls: list[str]) -> Facts:
-        return await self.call(user, "ball.collect", owner=owner, balls=balls)
+        wish: list[str] | str = "all" if self.dice.random() < 0.3 else balls
+        return await self.call(user, "ball.collect", owner=owner, balls=wish)
 
     async def energy_expired(self) -> None:
         await self.ripe_ball(self.somebody())

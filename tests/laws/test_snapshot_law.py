@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -61,7 +61,26 @@ class Judge:
                 raise
             view = View(self.user)
             await load_lists(view, rpc)
+            await _finds_who_has_something(view, rpc)
             return view, {owner: await rpc("forest.get", {"user": owner}) for owner in (self.user, *watched)}
+
+
+async def _finds_who_has_something(view: View, rpc: Callable[[str, Facts], Awaitable[Facts]]) -> None:
+    """A round of friend.find goes to exactly those friends whose forests have something ripe for the user."""
+    found: list[str] = []
+    reply = await rpc("friend.find", {})
+    while reply["after"] is not None:
+        found += [reply["friend"]["user"]] if reply["friend"] else []
+        reply = await rpc("friend.find", {"after": reply["after"]})
+    friends = [user for user, state in view.relations.items() if state == "friends"]
+    forests = {user: await rpc("forest.get", {"user": user}) for user in friends}
+    expected = {
+        user
+        for user, forest in forests.items()
+        if any(ball["status"] == "ripe" for ball in forest.get("balls", ()))
+    }
+    assert len(found) == len(set(found))
+    assert set(found) == expected, "finding energy and the forests say the same"
 
 
 async def assert_equal(village: Village, device: Follower) -> None:

@@ -49,3 +49,7 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
     assert all(one["per_s"] > 0 for name in ("health", "yardstick") for one in pages[name])
     for one in figures["memory"].values():
         assert one["bytes_per_connection"] > 0 and one["closed"] == 0
+    for one in figures["find"]:
+        assert all(
+            one[friends][kind]["per_s"] > 0 for friends in ("10", "1000") for kind in ("press", "changed")
+        )

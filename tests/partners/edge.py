@@ -10,6 +10,7 @@ from engine.api.parts import Parts
 from engine.api.tokens import TokenVerifier
 from engine.photos import PhotoFolder
 from engine.publishing import Publisher
+from engine.realtime.finding import Finder
 from engine.realtime.hub import Hub
 from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
@@ -31,14 +32,15 @@ def parts_of(bench: Bench, settings: Settings, **more: Any) -> Parts:
     async def explain(ball: int) -> None:
         return None
 
+    hub = Hub(Limits(), "epoch")
     return Parts(
         settings=settings,
         db=bench.db,
         rules=lambda: RULES,
         clock=bench.clock,
-        hub=Hub(Limits(), "epoch"),
+        hub=hub,
         writer=bench.writer,
-        reads=Snapshots(bench.db, lambda: RULES, bench.clock, "epoch"),
+        reads=Snapshots(bench.db, lambda: RULES, bench.clock, "epoch", finder=Finder(hub, 1)),
         tokens=TokenVerifier(secret=TOKEN_SECRET, audience="saxaul"),
         explain=explain,
         publisher=Publisher(bench.db, bench.writer.submit_all, bench.clock.now_ms),

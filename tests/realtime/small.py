@@ -97,6 +97,21 @@ class SmallReads:
         await self._pass("friends")
         return b'{"friends":[]}'
 
+    async def find(self, viewer: int, after: int | None) -> bytes:
+        """Nobody."""
+        await self._pass(f"find {after}")
+        return b'{"friend":null}'
+
+    async def receipt(self, user: int, ball: int) -> bytes:
+        """None."""
+        await self._pass(f"receipt {ball}")
+        return b"{}"
+
+    async def takeable(self, viewer: int, owner: int, limit: int) -> tuple[list[int], bool]:
+        """Two balls."""
+        await self._pass(f"takeable {owner} {limit}")
+        return [7, 8], False
+
     async def offers(self, user: int, kind: str | None) -> bytes:
         """Nothing."""
         await self._pass(f"offers {kind}")

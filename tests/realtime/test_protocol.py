@@ -156,7 +156,9 @@ def _taken(name: str, data: object) -> None:
 
 def test_the_methods_are_those_of_the_table() -> None:
     reads = {name for name, method in METHODS.items() if isinstance(method, Read)}
-    assert reads == {"forest.get", "activity.list", "friend.list", "offer.catalogue", "tree.list"}
+    assert reads == {
+        "forest.get", "ball.receipt", "activity.list", "friend.list", "friend.find", "offer.catalogue", "tree.list",
+    }  # fmt: skip
     assert set(METHODS) - reads == {
         "activity.submit",
         "ball.collect", "friend.request", "friend.answer", "friend.remove", "friend.block", "offer.redeem",
@@ -191,6 +193,10 @@ def test_methods_without_data_take_none(data: object) -> None:
         ("ball.collect", {"key": KEY, "balls": ["01"]}),
         ("ball.collect", {"key": KEY, "balls": ["-1"]}),
         ("ball.collect", {"key": KEY, "balls": "1"}),
+        ("ball.collect", {"key": KEY, "balls": "every"}),
+        ("ball.collect", {"key": KEY, "balls": ["all"]}),
+        ("ball.collect", {"balls": "all"}),
+        ("friend.find", {"after": 5}),
         ("ball.collect", {"key": "0190c8a0-1234-4abc-8def-0123456789ab", "balls": ["1"]}),
         ("ball.collect", {"key": KEY + "\n", "balls": ["1"]}),
         ("ball.collect", {"key": 5, "balls": ["1"]}),

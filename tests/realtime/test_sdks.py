@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from engine.core.commands import RemoveFriend, SuspendAccount
+from engine.core.units import HOUR_MS
 from engine.realtime import protocol
 from engine.realtime.hub import Hub
 from tests.laws.rules import bent_rules
@@ -67,6 +68,32 @@ async def test_connect_call_and_hear(sdk: Sdk, village: Village) -> None:
     left = forest["balls"][0]["remaining_g"] - result["energy_g"]
     assert theirs.publications(f"forest:{alice}")[-1]["balls"][0]["remaining_g"] == left
     assert mine.publications(f"user:{alice}")[-1]["balls"][0]["remaining_g"] == left
+
+
+async def test_find_energy_and_collect_all(sdk: Sdk, village: Village) -> None:
+    """Press, go there, take all, press again, until nobody has anything."""
+    me, *friends = [await village.open_user(name) for name in ("Alice", "Bob", "Cyd", "Dan")]
+    for friend in friends:
+        await village.befriend(me, friend)
+        await village.ride_bus(friend)
+    client = await signed_in(sdk, village, me)
+    early = await client.rpc("friend.find", {})
+    assert (early["friend"], early["after"]) == (None, None)
+    assert early["next_at"] > early["now"]
+    village.clock.shift_ms += 26 * HOUR_MS
+    visited, reply = [], await client.rpc("friend.find", {})
+    while reply["friend"] is not None:
+        visited.append(reply["friend"]["user"])
+        assert reply["friend"]["takeable"] == 1
+        key = village.key()
+        wish = {"key": key, "owner": visited[-1], "balls": "all"}
+        taken = await client.rpc("ball.collect", wish)
+        assert len(taken["results"]) == 1
+        assert taken["results"][0]["energy_g"] > 0
+        assert await client.rpc("ball.collect", wish) == taken
+        reply = await client.rpc("friend.find", {"after": reply["after"]})
+    assert sorted(visited) == sorted(friends)
+    assert (reply["after"], reply["next_at"]) == (None, None)
 
 
 async def test_refusals_of_the_game_are_data_and_those_of_the_protocol_errors(

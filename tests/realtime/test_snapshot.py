@@ -15,6 +15,9 @@ from engine.core import commands as c
 from engine.core.errors import Rejected
 from engine.core.units import DAY_MS, HOUR_MS
 from engine.realtime.channels import Channel
+from engine.realtime.finding import Finder
+from engine.realtime.hub import Hub
+from engine.realtime.limits import Limits
 from engine.realtime.snapshot import Snapshots
 from tests.realtime.village import Village, a_village
 
@@ -213,7 +216,12 @@ async def test_a_database_that_is_away_is_a_refusal(village: Village) -> None:
 
             raise DatabaseAway("gone")
 
-    snapshots = Snapshots(Away(), lambda: village.engine.rules, village.clock, "e")  # type: ignore[arg-type]
+    away: Any = Away()
+    finder = Finder(Hub(Limits(), "e"), 1)
+    snapshots = Snapshots(away, lambda: village.engine.rules, village.clock, "e", finder=finder)
     with pytest.raises(Rejected) as refused:
         await snapshots.trees(1)
+    assert refused.value.code == "unavailable"
+    with pytest.raises(Rejected) as refused:
+        await snapshots.find(1, None)
     assert refused.value.code == "unavailable"
