@@ -71,8 +71,10 @@ class Fetcher:
         self._allows_loopback, self._look_up, self._total_s = allows_loopback, look_up, total_s
         timeout = httpx.Timeout(FIRST_BYTE_S, read=min(FIRST_BYTE_S, total_s))
         verify: ssl.SSLContext | bool = trust or True
+        # connections are known by their address: one that is kept would be used for another name's certificate
+        limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=timeout, verify=verify
+            trust_env=False, follow_redirects=False, timeout=timeout, verify=verify, limits=limits
         )
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,15 +42,18 @@ def test_a_tiny_run_measures_everything(tmp_path: Path):
         assert all(one["deliveries_per_s"] > 0 and one["closed"] == {} for one in rounds)
     for rounds in figures["expiry"].values():
         assert all(one["seen"] > 0 and one["seconds"] > 0 for one in rounds)
-    pages = figures["public_pages"]["sqlite"]
-    for kind in ("steady", "fast"):
-        for one in pages[kind]:
-            assert set(one["statuses"]) == {"200"} and one["hits"] > 0 and one["misses"] > 0, one
-            assert set(one["write_statuses"]) == {"200"}, one
-    assert all(one["per_s"] > 0 for name in ("health", "yardstick") for one in pages[name])
+    _check_pages(figures["public_pages"]["sqlite"])
     for one in figures["memory"].values():
         assert one["bytes_per_connection"] > 0 and one["closed"] == 0
     for one in figures["find"]:
         assert all(
             one[friends][kind]["per_s"] > 0 for friends in ("10", "1000") for kind in ("press", "changed")
         )
+
+
+def _check_pages(pages: dict[str, Any]) -> None:
+    for kind in ("steady", "fast"):
+        for one in pages[kind]:
+            assert set(one["statuses"]) == {"200"} and one["hits"] > 0 and one["misses"] > 0, one
+            assert set(one["write_statuses"]) == {"200"}, one
+    assert all(one["per_s"] > 0 for name in ("health", "yardstick") for one in pages[name])

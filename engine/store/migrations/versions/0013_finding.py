@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013_finding"
-down_revision = "0010_partner_api"
+down_revision = "0012_campaigns"
 
 WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
