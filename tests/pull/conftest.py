@@ -17,9 +17,9 @@ from engine.counting import ReportCounts
 from engine.pull.fetch import Fetcher
 from engine.pull.files import PullFile
 from engine.pull.run import Puller
-from tests.api.conftest import Api, api, lite, new_sqlite
+from tests.api.conftest import Api, api, lite
 
-__all__ = ["api", "lite", "new_sqlite"]
+__all__ = ["api", "lite"]
 
 Answer = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
 
