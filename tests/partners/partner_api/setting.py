@@ -14,7 +14,6 @@ import httpx
 from engine.api.app import make_app
 from engine.core.numbers import order_number
 from engine.settings import Settings
-from engine.store.schema import migrate
 from partners.api import Desk, partners_router
 from partners.core.api_commands import MakeKey
 from partners.core.api_rows import SCOPES
@@ -83,26 +82,11 @@ class Office:
         return order_number(new)
 
 
-_migrated: dict[str, bytes] = {}
-
-
-async def _prepare(url: str) -> None:
-    """A SQLite file with its tables, which are made once and copied."""
-    if not url.startswith("sqlite:///"):
-        return
-    path = Path(url.removeprefix("sqlite:///"))
-    if "sqlite" not in _migrated:
-        await migrate(url)
-        _migrated["sqlite"] = path.read_bytes()
-    path.write_bytes(_migrated["sqlite"])
-
-
 @asynccontextmanager
 async def office(
     url: str, folder: Path, rates: Rates | None = None, allows_loopback: bool = False, **options: Any
 ) -> AsyncIterator[Office]:
     """Engine and API on a database. `options`: those of the bench."""
-    await _prepare(url)
     async with open_bench(url, **options) as bench:
         settings = Settings(  # type: ignore[call-arg]
             _env_file=None,
