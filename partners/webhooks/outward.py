@@ -1,8 +1,6 @@
-"""Sends one signed message to an address that a partner gave us, and reaches nothing but the public internet.
+"""Sends one signed message to an address that a partner gave us: `engine.internet` with limits on time and size.
 
-As feeds are fetched (`engine.pull.fetch`): the name is looked up once, every answer must be public, and the connection
-goes to an address that was looked at, with the name for its certificate. No redirects, no proxy, no connection that is
-used for two names, limits on time and size. Of the answer only the status and `Retry-After` count.
+Of the answer only the status and `Retry-After` count.
 """
 
 from __future__ import annotations
@@ -13,12 +11,12 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from engine.core.errors import Rejected
-from engine.pull.fetch import PORTS, Address, LookUp, is_public, look_up
+from engine.internet import PORTS, Address, LookUp, PublicInternet, Unreachable, is_public, look_up
 
 CONNECT_S = 5.0
 TOTAL_S = 20.0
@@ -43,10 +41,6 @@ class Sent:
         if self.status is not None and 200 <= self.status < 300 and not self.problem:
             return "delivered"
         return "gone" if self.status == 410 else "failed"
-
-
-class NotAllowed(Exception):
-    """The address may not be connected to; the text says why, and names no address."""
 
 
 def check_url(url: str, allows_loopback: bool) -> str:
@@ -102,23 +96,13 @@ class Outward:
         trust: ssl.SSLContext | None = None,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._allows_loopback, self._look_up, self._total_s, self._now_s = (
-            allows_loopback,
-            look_up,
-            total_s,
-            now_s,
-        )
+        self._total_s, self._now_s = total_s, now_s
         timeout = httpx.Timeout(total_s, connect=min(CONNECT_S, total_s))
-        verify: ssl.SSLContext | bool = trust or True
-        # connections are known by their address: one that is kept would be used for another name's certificate
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=timeout, verify=verify, limits=limits
-        )
+        self._internet = PublicInternet(timeout, allows_loopback, look_up, trust)
 
     async def close(self) -> None:
         """Let go of all connections."""
-        await self._client.aclose()
+        await self._internet.close()
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """One try. Never raises for what the other side does."""
@@ -133,51 +117,16 @@ class Outward:
             return sent(status, problem, retry_after_s)
         except (TimeoutError, httpx.TimeoutException):
             return sent(None, "too slow")
-        except NotAllowed as refusal:
+        except Unreachable as refusal:
             return sent(None, str(refusal))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
             return sent(None, f"no connection ({type(problem).__name__})")
 
     async def _send(self, url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str, int | None]:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        address = await self._checked(parts, host)
-        netloc = f"[{address}]" if address.version == 6 else str(address)
-        if parts.port is not None:
-            netloc += f":{parts.port}"
-        told = {
-            **headers,
-            "Host": parts.netloc,
-            "Content-Type": "application/json",
-            "User-Agent": AGENT,
-            "Accept-Encoding": "identity",
-        }
-        target = httpx.URL(parts._replace(netloc=netloc).geturl())
-        request = self._client.build_request("POST", target, headers=told, content=body)
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        reply = await self._client.send(request, stream=True)
-        try:
+        told = {**headers, "Content-Type": "application/json", "User-Agent": AGENT}
+        async with self._internet.reply("POST", url, told, content=body) as reply:
             problem = await _read(reply)
-        finally:
-            await reply.aclose()
-        return reply.status_code, problem, _retry_after(reply.headers.get("retry-after", ""))
-
-    async def _checked(self, parts: SplitResult, host: str) -> Address:
-        """An address of the host that may be connected to. Raises NotAllowed."""
-        try:
-            found = await self._look_up(host, parts.port or (443 if parts.scheme == "https" else 80))
-        except (OSError, UnicodeError) as problem:
-            raise NotAllowed("unknown host") from problem
-        addresses = [ipaddress.ip_address(one.partition("%")[0]) for one in found]
-        if not addresses:
-            raise NotAllowed("unknown host")
-        if self._allows_loopback and all(one.is_loopback for one in addresses):
-            return addresses[0]
-        if parts.scheme != "https" or (parts.port or 443) not in PORTS:
-            raise NotAllowed("not https on an allowed port")
-        if not all(is_public(one) for one in addresses):
-            raise NotAllowed("not a public address")
-        return addresses[0]
+            return reply.status_code, problem, _retry_after(reply.headers.get("retry-after", ""))
 
 
 async def _read(reply: httpx.Response) -> str:

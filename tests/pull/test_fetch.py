@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.pull.fetch import Fetcher, FetchFailed, is_public
+from engine.internet import is_public
+from engine.pull.fetch import Fetcher, FetchFailed
 from tests.pull.conftest import Upstream, page
 
 INSIDE = [
