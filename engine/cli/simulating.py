@@ -151,7 +151,7 @@ def _people(
 
     rulebooks = [book for _, book in books.values()]
     people, told = peopled(
-        _population(name, books), traces, rulebooks, users, days, named_day(start, "--start")
+        _population(name, books), traces, rulebooks, users, days, named_day(start, "--start"), "--start"
     )
     for sentence in told:
         note(sentence)

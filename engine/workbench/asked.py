@@ -58,8 +58,9 @@ def peopled(
     users: int | None,
     days: int | None,
     start: date | None,
+    start_option: str,
 ) -> tuple[Population, list[str]]:
-    """The population as it was asked for, with a sentence on each thing that nobody named.
+    """The population as it was asked for, with a sentence on each thing that nobody named (by `start_option`).
 
     By default each traced subject is a user once, and the run is as long as the trace and begins with it; two
     rulebooks are run from the day on which the last of what differs begins to.
@@ -76,7 +77,8 @@ def peopled(
     elif len(books) > 1:
         update["start"] = settled_on(books[0], books[1], population.start)
         if update["start"] > population.start:
-            told = [f"From {update['start']}, when the last of what differs begins to."]
+            day = update["start"]
+            told = [f"From {day}, when the last of what differs begins to; {start_option} names another day."]
     update |= {name: value for name, value in (("users", users), ("days", days)) if value is not None}
     return population.model_copy(update=update), told
 

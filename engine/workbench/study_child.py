@@ -156,7 +156,9 @@ def _people(
         words = str(problem).replace(f"{place}/", "")
         raise Refused("bad_trace", problem=words[:PROBLEM_CHARACTERS_MAX]) from problem
     start = date.fromisoformat(study["start"]) if study["start"] is not None else None
-    population, told = peopled(population, traces, rulebooks, study["users"], study["days"], start)
+    population, told = peopled(
+        population, traces, rulebooks, study["users"], study["days"], start, "start_on"
+    )
     asked = {
         "users": population.users,
         "days": population.days,

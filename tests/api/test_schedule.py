@@ -150,7 +150,7 @@ async def test_more_than_one_command_of_balls_is_booked_in_one_run(sqlite_url: s
         async with api.parts.db.write() as tx:
             for ball in range(1, 3 * EXPIRY_BALLS_MAX + 8):  # all at one instant
                 await tx.execute(
-                    "INSERT INTO balls VALUES (?, 900001, 'metro', 'grams', 52, 52, 26, 1, 9, 1, 5, 6, 1000, '[]')",
+                    "INSERT INTO balls VALUES (?, 900001, 'metro', 'grams', 52, 52, 26, 1, 9, 1, 5, 6, 1000, '[]', 0)",
                     ball,
                 )
             await tx.execute(
