@@ -18,6 +18,7 @@ serve: $(VENV)/.ready ## the engine alone, on SQLite in this folder unless SAXAU
 	@$(if $(PORT),SAXAUL_PORT=$(PORT)) $(BIN)/saxaul serve $(ARGS)
 
 test: $(VENV)/.ready-test ## all tests, with real PostgreSQL, Redis and both official client SDKs (ARGS="-k name" for some)
+	@$(BIN)/python -m tests.support.browser
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: $(VENV)/.ready-test ## style and import contracts

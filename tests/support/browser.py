@@ -1,6 +1,7 @@
 """A real Chromium, driven by Playwright: phones, bad lines, axe-core. No browser is downloaded by Playwright.
 
-Binary: SAXAUL_TEST_CHROMIUM, else PATH, else Debian's package, which is installed where the tests run as root.
+Binary: SAXAUL_TEST_CHROMIUM, else PATH. `python -m tests.support.browser`, which `make test` runs before the tests
+because it may take longer than one of them, installs Debian's package where there is none and root asks for it.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,17 @@ class BrowserMissing(Exception):
     """There is no Chromium, and none can be installed; the text says why."""
 
 
-@cache
 def chromium() -> str:
     """The path of a Chromium. Raises BrowserMissing."""
     stated = os.environ.get("SAXAUL_TEST_CHROMIUM")
     found = stated or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        _install()
-        found = shutil.which("chromium")
     if found is None or not Path(found).exists():
         raise BrowserMissing(f"no Chromium: none of {', '.join(NAMES)} is on PATH")
     return found
 
 
-def _install() -> None:
+def install() -> None:
+    """Install Debian's. Raises BrowserMissing."""
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
         raise BrowserMissing(
@@ -133,3 +131,20 @@ async def _session(page: Page) -> Any:
         await session.send("Network.enable")
         page.once("close", lambda closed: _SESSIONS.pop(id(closed), None))
     return _SESSIONS[id(page)]
+
+
+def main() -> None:
+    """Have a Chromium if one can be had, and say so if not: tests that need it are skipped then."""
+    try:
+        try:
+            chromium()
+        except BrowserMissing:
+            sys.stdout.write("Installing Chromium for the tests of pages\n")
+            sys.stdout.flush()
+            install()
+    except BrowserMissing as missing:
+        sys.stdout.write(f"Tests in a browser will be skipped: {missing}\n")
+
+
+if __name__ == "__main__":
+    main()
