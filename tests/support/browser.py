@@ -19,7 +19,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
-INSTALL_WITHIN_S = 300
+INSTALL_WITHIN_S = 150
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 720},
     "device_scale_factor": 2,
