@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from engine.clock import Clock
+from engine.core.errors import Rejected
 from engine.core.units import DAY_MS, local_day
 from partners.core.model import BatchShown, EvidenceShown, LineSaid, PartnerReport
 from partners.port import About, Answer, Capabilities, Inbound, OrderSheet
@@ -107,8 +108,8 @@ class Desk:
         return self._answer(order)
 
     def parse_inbound(self, headers: Mapping[str, str], body: bytes, now_ms: int) -> Inbound:
-        """Nothing comes over HTTP here."""
-        raise NotImplementedError
+        """Refuses: this partner is heard by `news`, so whatever is pushed in its name is not its."""
+        raise Rejected("bad_signature", reason="answers_come_by_news")
 
     async def close(self) -> None:
         """Nothing to let go of."""
